@@ -1,0 +1,69 @@
+# `make help` lists the targets. Everything is installed into .venv, from the exact versions of requirements.lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check serve train export lock triton clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TASK ?= oncology
+STUDY ?=
+SEED ?=
+OUT ?= out/demo
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
+	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
+
+test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.development  ## lint, format, types, architecture, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
+	$(BIN)/python -m service serve
+
+train: $(VENV)/.development  ## fit the released weights again (hours; needs ../shared/data/oncology_sts)
+	$(BIN)/python -m training --task $(TASK)
+
+export: $(VENV)/.development  ## write model_repository/ from weights/
+	$(BIN)/python -m export --task $(TASK)
+
+lock: $(VENV)/.development  ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--extra train --extra export --extra dev --output-file requirements.lock pyproject.toml
+	sed -i -E 's/^([A-Za-z0-9._-]+==[^+]+)\+[^ ]+/\1/' requirements.lock  # a local build's suffix is nobody else's
+
+clean:  ## remove everything that was installed or made here
+	rm -rf $(VENV) .triton out
+
+triton: $(VENV)/.gateway
+	$(BIN)/python -m service.triton.install
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; PYTHON=/path/to/python3.11 names one." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || deploy/scripts/install-system-tools python3-venv:
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.gateway: $(BIN)/python pyproject.toml requirements.lock
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.gateway
+	$(PIP) --editable '.[train,export,dev]'
+	@touch $@

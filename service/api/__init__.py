@@ -1,0 +1,1 @@
+"""The faces: each translates one wire protocol into jobs and back."""

@@ -1,0 +1,73 @@
+"""The outermost layer: gives each request its id, measures it, and lets no exception out unanswered."""
+
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrust.errors import InternalError
+from service.api.rest.problems import problem_of, respond
+from service.observability.logs import describe_exception, get_logger
+from service.observability.metrics import Metrics
+
+log = get_logger(__name__)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+QUIET_ROUTES = frozenset({"/metrics", "/health/live", "/health/ready"})
+"""Polled every few seconds; logged only when they fail."""
+
+
+class Boundary:
+    """ASGI middleware.
+
+    Args:
+        app: What it wraps.
+        metrics: Told of each request.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+        started = time.perf_counter()
+
+        async def mark(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, mark)
+            except ClientDisconnect:
+                log.info("client-left")
+            except Exception as error:  # the boundary of the HTTP face
+                log.error("request-broke", **describe_exception(error))
+                if status == 0:
+                    answer = InternalError("The gateway failed in a way it should not.", fix="Report the request id.")
+                    self._metrics.problem(answer.kind)
+                    await respond(problem_of(answer, request_id))(scope, receive, mark)
+            finally:
+                self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.http_request(method=method, route=route, status=status, duration_seconds=seconds)
+        if route not in QUIET_ROUTES or status >= 400:
+            log.info("request", method=method, route=route, status=status, duration_seconds=round(seconds, 4))

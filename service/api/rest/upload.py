@@ -1,0 +1,279 @@
+"""Receives a study: streamed to a private folder, within limits, under numbers instead of names.
+
+Nothing a caller names reaches the file system: files of the field ``study`` become ``study/000001`` and so on, a
+field named after a modality becomes ``<slug>/000001``. Names of files are not even kept in memory.
+"""
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from entrust.errors import DeadlineExceededError, InvalidInputError, TooLargeError, UnsupportedMediaError
+
+STUDY = "study"
+RAW_MEDIA_TYPES = ("application/zip", "application/dicom")
+MULTIPART_MEDIA_TYPES = ("multipart/form-data", "multipart/related")
+MAX_FIELDS = 32
+MAX_FIELD_BYTES = 16 * 1024
+_BATCH_BYTES = 1024 * 1024
+_DRAIN_BYTES = 64 * 1024 * 1024
+_DRAIN_SECONDS = 5.0
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+@dataclass(frozen=True)
+class UploadLimits:
+    """Bounds on one request.
+
+    Attributes:
+        max_body_bytes: Largest body.
+        max_files: Largest number of files.
+        timeout_seconds: Longest silence of the sender.
+    """
+
+    max_body_bytes: int
+    max_files: int
+    timeout_seconds: float
+
+
+@dataclass
+class Upload:
+    """What was received.
+
+    Attributes:
+        folder: Private folder that holds the files.
+        fields: Text fields of the form.
+        files: Number of files by field.
+    """
+
+    folder: Path
+    fields: dict[str, str] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str) -> IO[bytes]:
+        """Open the next file of a field for writing."""
+        number = self.files[name] = self.files.get(name, 0) + 1
+        (self.folder / name).mkdir(mode=0o700, exist_ok=True)
+        return (self.folder / name / f"{number:06d}").open("xb")
+
+
+async def receive(request: Request, limits: UploadLimits, *, text_fields: frozenset[str], work_folder: Path) -> Upload:
+    """Receive the body of a request; the caller owns the folder of the returned upload and wipes it.
+
+    Args:
+        request: The request; its body has not been read.
+        limits: Bounds on it.
+        text_fields: Fields of a form that are parameters; every other field is a file.
+        work_folder: Where the private folder is made.
+
+    Raises:
+        TooLargeError: The body, a field or the number of files passes a limit.
+        UnsupportedMediaError: The body's media type is not taken here.
+        InvalidInputError: The body is not what its media type says, or holds no file.
+        DeadlineExceededError: The sender fell silent.
+    """
+    media_type, options = parse_options_header(request.headers.get("content-type", ""))
+    kind = media_type.decode("latin-1").lower()
+    upload: Upload | None = None
+    try:
+        if request.headers.get("content-length", "").isdigit():
+            _check_size(int(request.headers["content-length"]), limits)
+        upload = Upload(Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="entrust-", dir=work_folder)))
+        chunks = _batches(request, limits)
+        if kind in RAW_MEDIA_TYPES:
+            await _receive_raw(chunks, upload)
+        elif kind in MULTIPART_MEDIA_TYPES:
+            await _receive_multipart(chunks, upload, options.get(b"boundary", b""), text_fields, limits)
+        else:
+            raise UnsupportedMediaError(
+                "The body's media type is not taken here.",
+                fix=f"Send multipart/form-data, or one of {', '.join(RAW_MEDIA_TYPES)} as the body itself.",
+            )
+        if not upload.files:
+            raise InvalidInputError(
+                "The request holds no image file.", fix="Send a file as the field study, or one per modality."
+            )
+    except BaseException as error:
+        if upload is not None:
+            await asyncio.to_thread(shutil.rmtree, upload.folder, ignore_errors=True)
+        if not isinstance(error, ClientDisconnect | asyncio.CancelledError):
+            await drain(request)
+        raise
+    return upload
+
+
+async def drain(request: Request) -> None:
+    """Read what is left of a refused body, within reason: a client that is still sending would miss the answer."""
+    left = _DRAIN_BYTES
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await request.receive()
+                left -= len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+async def _receive_raw(chunks: AsyncIterator[bytes], upload: Upload) -> None:
+    received = 0
+    file = upload.add(STUDY)
+    with file:
+        async for chunk in chunks:
+            received += len(chunk)
+            await asyncio.to_thread(file.write, chunk)
+    if not received:
+        raise InvalidInputError("The body is empty.", fix="Send the study as the body, or use multipart/form-data.")
+
+
+async def _receive_multipart(
+    chunks: AsyncIterator[bytes], upload: Upload, boundary: bytes, text_fields: frozenset[str], limits: UploadLimits
+) -> None:
+    if not boundary:
+        raise InvalidInputError("The multipart body names no boundary.", fix="Let your HTTP library set the header.")
+    sink = _Parts(upload, text_fields, limits)
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": sink.begin,
+                "on_header_field": sink.header_field,
+                "on_header_value": sink.header_value,
+                "on_header_end": sink.header_end,
+                "on_headers_finished": sink.headers_finished,
+                "on_part_data": sink.data,
+                "on_part_end": sink.end,
+                "on_end": sink.finish,
+            },
+        )
+        async for chunk in chunks:
+            await asyncio.to_thread(parser.write, chunk)
+        parser.finalize()
+    except FormParserError:
+        raise InvalidInputError("The multipart body is malformed.", fix="Let your HTTP library build it.") from None
+    finally:
+        sink.close()
+    if not sink.complete:
+        raise InvalidInputError("The multipart body ends too early.", fix="Send it again, to the last boundary.")
+
+
+async def _batches(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+    """Yield the body in pieces of about a mebibyte, counting."""
+    received, batch = 0, bytearray()
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(limits.timeout_seconds):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise DeadlineExceededError(
+                f"Nothing was received for {limits.timeout_seconds:g} seconds.", fix="Send the body without pauses."
+            ) from None
+        if chunk is None:
+            break
+        received += len(chunk)
+        _check_size(received, limits)
+        batch += chunk
+        if len(batch) >= _BATCH_BYTES:
+            yield bytes(batch)
+            batch.clear()
+    if batch:
+        yield bytes(batch)
+
+
+def _check_size(size_bytes: int, limits: UploadLimits) -> None:
+    if size_bytes > limits.max_body_bytes:
+        raise TooLargeError(
+            f"The body is larger than {limits.max_body_bytes} bytes.",
+            fix="Send only the series that are needed, or ask the operator for a higher limit.",
+            details={"limit_bytes": limits.max_body_bytes},
+        )
+
+
+class _Parts:
+    """Takes the multipart parser's callbacks: text fields to memory, files to the folder."""
+
+    def __init__(self, upload: Upload, text_fields: frozenset[str], limits: UploadLimits) -> None:
+        self.complete = False
+        self._upload = upload
+        self._text_fields = text_fields
+        self._limits = limits
+        self._headers: dict[bytes, bytes] = {}
+        self._field = b""
+        self._value = b""
+        self._name = ""
+        self._text = bytearray()
+        self._file: IO[bytes] | None = None
+
+    def begin(self) -> None:
+        self._headers, self._name = {}, ""
+        self._text.clear()
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        self._headers[self._field.lower()] = self._value
+        self._field = self._value = b""
+
+    def headers_finished(self) -> None:
+        disposition, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        # A part of multipart/related has no name; it can only be a piece of the study.
+        name = options.get(b"name", b"" if disposition == b"form-data" else STUDY.encode()).decode("latin-1")
+        if not _FIELD_NAME.fullmatch(name):
+            raise InvalidInputError(
+                "The form has a field that is not known here.",
+                fix=f"Known fields: {STUDY}, the task's modalities, {', '.join(sorted(self._text_fields))}.",
+            )
+        self._name = name
+        if name in self._text_fields:
+            if len(self._upload.fields) >= MAX_FIELDS or name in self._upload.fields:
+                raise InvalidInputError("The form names a parameter twice.", fix="Send each parameter once.")
+        else:
+            if sum(self._upload.files.values()) >= self._limits.max_files:
+                raise TooLargeError(
+                    f"The request holds more than {self._limits.max_files} files.",
+                    fix="Send the series that are needed, as one zip.",
+                    details={"limit_files": self._limits.max_files},
+                )
+            self._file = self._upload.add(name)
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+        elif len(self._text) + end - start > MAX_FIELD_BYTES:
+            raise TooLargeError(
+                f"A parameter is longer than {MAX_FIELD_BYTES} bytes.", details={"limit_bytes": MAX_FIELD_BYTES}
+            )
+        else:
+            self._text += data[start:end]
+
+    def end(self) -> None:
+        if self._file is not None:
+            self.close()
+        else:
+            try:
+                self._upload.fields[self._name] = self._text.decode()
+            except UnicodeDecodeError:
+                raise InvalidInputError("A parameter is not UTF-8 text.") from None
+
+    def finish(self) -> None:
+        self.complete = True
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,226 @@
+"""The composition root: builds everything once, from the settings, and takes it down in order."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import uvicorn
+
+from entrust.contract import TASKS
+from entrust.errors import InvalidInputError
+from service.api.rest.application import create_application
+from service.api.rest.gateway import Gateway
+from service.api.rest.parameters import ParameterLimits
+from service.api.rest.upload import UploadLimits
+from service.inference import TritonClient
+from service.ingest import IngestLimits
+from service.jobs.job import JobState
+from service.jobs.runner import JobRunner
+from service.jobs.store import MemoryJobStore
+from service.observability.logs import configure_logging, get_logger
+from service.observability.metrics import Metrics
+from service.pipeline import Pipeline
+from service.settings import Settings
+from service.triton.canary import task_canaries
+from service.triton.embedded import EmbeddedTriton
+from service.triton.installation import PROJECT, Installation
+
+log = get_logger(__name__)
+REPOSITORY = PROJECT / "model_repository"
+_WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
+CLOSE_SECONDS = 5
+"""How long connections may take to close once every job has ended."""
+BACKLOG = 2048
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def make_metrics() -> Metrics:
+    """Build the metrics of one process."""
+    return Metrics(pairs={name: task.pairs for name, task in TASKS.items()}, states=[s.value for s in JobState])
+
+
+@contextlib.asynccontextmanager
+async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[Pipeline]:
+    """Connect to Triton, starting the embedded one when no other is configured, and build the pipeline.
+
+    Raises:
+        ModelUnavailableError: The embedded Triton does not start.
+    """
+    triton, ingest = settings.triton, settings.ingest
+    async with contextlib.AsyncExitStack() as stack:
+        url = triton.url
+        if not url:
+            canaries = {model: canary for task in TASKS.values() for model, canary in task_canaries(task).items()}
+            embedded = EmbeddedTriton(
+                triton.repository or REPOSITORY,
+                canaries,
+                installation=Installation(triton.home) if triton.home else None,
+                start_timeout_seconds=triton.start_timeout_seconds,
+                observer=metrics,
+            )
+            url = (await stack.enter_async_context(embedded)).url
+        client = await stack.enter_async_context(
+            TritonClient(url, shared_memory=triton.shared_memory, observer=metrics)
+        )
+        yield Pipeline(
+            client,
+            limits=IngestLimits(
+                max_files=ingest.max_files,
+                max_bytes=ingest.max_bytes,
+                max_uncompressed_bytes=ingest.max_uncompressed_bytes,
+                max_ratio=ingest.max_ratio,
+                max_voxels=ingest.max_voxels,
+            ),
+            metrics=metrics,
+            precision=triton.precision,
+            chunk=settings.inference.chunk,
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(settings: Settings, metrics: Metrics) -> AsyncIterator[Gateway]:
+    """Build the service behind the faces; on the way out running jobs are cancelled.
+
+    Raises:
+        ModelUnavailableError: The embedded Triton does not start.
+    """
+    jobs = settings.jobs
+    with work_folder(jobs.work_folder) as folder:
+        async with open_pipeline(settings, metrics) as pipeline:
+            store = MemoryJobStore(
+                max_queued=jobs.max_queued,
+                retention_seconds=jobs.retention_seconds,
+                retention_bytes=jobs.retention_bytes,
+            )
+            runner = JobRunner(store, metrics, concurrency=jobs.concurrency)
+            await runner.start()
+            try:
+                yield Gateway(
+                    pipeline=pipeline,
+                    runner=runner,
+                    metrics=metrics,
+                    uploads=UploadLimits(
+                        max_body_bytes=settings.rest.max_body_bytes,
+                        max_files=settings.rest.max_files,
+                        timeout_seconds=settings.rest.upload_timeout_seconds,
+                    ),
+                    parameters=ParameterLimits(
+                        max_hypotheses=settings.inference.max_hypotheses,
+                        max_steps=settings.inference.max_steps,
+                        max_duration_seconds=jobs.max_duration_seconds,
+                    ),
+                    max_wait_seconds=settings.rest.max_wait_seconds,
+                    work_folder=folder,
+                )
+            finally:
+                await runner.stop(0.0)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve HTTP until SIGTERM or SIGINT; a second signal does not wait for running jobs.
+
+    Raises:
+        InvalidInputError: The address cannot be listened on.
+        ModelUnavailableError: The embedded Triton does not start.
+    """
+    metrics = make_metrics()
+    configure_logging(level=settings.logs.level, form=settings.logs.format, on_drop=metrics.log_dropped)
+    with listen(settings.rest.host, settings.rest.port) as listener:
+        async with open_gateway(settings, metrics) as gateway:
+            server = make_server(gateway)
+            stop = asyncio.Event()
+            stopping = asyncio.create_task(_stop_in_order(server, gateway, stop, settings.rest.shutdown_grace_seconds))
+            loop = asyncio.get_running_loop()
+            for number in STOP_SIGNALS:
+                loop.add_signal_handler(number, _on_signal, server, stop)
+            listener.listen(BACKLOG)  # from here on callers are taken, and wait the moment until they are served
+            host, port = listener.getsockname()[:2]
+            log.info("listening", host=host, port=port)
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                stopping.cancel()
+                for number in STOP_SIGNALS:
+                    loop.remove_signal_handler(number)
+    log.info("stopped")
+
+
+def make_server(gateway: Gateway) -> uvicorn.Server:
+    """Build the HTTP server on an open gateway."""
+    application = create_application(gateway, version=version("entrust-serve"))
+    return _Server(
+        uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=CLOSE_SECONDS,
+        )
+    )
+
+
+@contextlib.contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the address before anything slow is started.
+
+    Raises:
+        InvalidInputError: It cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise InvalidInputError(
+                f"Port {port} on {host} cannot be listened on: {os.strerror(error.errno or 0)}.",
+                fix="Set ENTRUST_REST__PORT to a free port; 0 picks one.",
+            ) from error
+        yield listener
+
+
+@contextlib.contextmanager
+def work_folder(parent: Path | None) -> Iterator[Path]:
+    """Make this process's private folder for uploads, and wipe those that dead processes left behind."""
+    root = parent or Path(tempfile.gettempdir())
+    root.mkdir(parents=True, exist_ok=True)
+    for left in root.glob("entrust-work-*"):
+        match = _WORK_FOLDER.match(left.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f"entrust-work-{os.getpid()}-", dir=root, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to :func:`serve`: jobs are to end before connections are closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _on_signal(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    if stop.is_set():
+        server.should_exit = server.force_exit = True
+    stop.set()
+
+
+async def _stop_in_order(server: uvicorn.Server, gateway: Gateway, stop: asyncio.Event, grace_seconds: float) -> None:
+    """Drain: refuse what is new, let jobs end, so that those who wait for them are answered, then close."""
+    await stop.wait()
+    log.info("stopping")
+    await gateway.runner.stop(grace_seconds)
+    server.should_exit = True

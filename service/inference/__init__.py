@@ -1,0 +1,8 @@
+"""Ask Triton: the sampling loop, the client that carries its tensors, and the check that the right model is served."""
+
+from service.inference.card import load_card
+from service.inference.client import TritonClient
+from service.inference.executor import Executor
+from service.inference.loop import InferenceResult, Timings, calibrate, run_inference
+
+__all__ = ["Executor", "InferenceResult", "Timings", "TritonClient", "calibrate", "load_card", "run_inference"]

@@ -1,0 +1,177 @@
+"""DICOM files → series: sort files out by what they are, then build one volume per series, each on its own."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from entrust.errors import EnTrustError, InvalidInputError, TooLargeError, UnsupportedMediaError
+from service.ingest.headers import PARSE_FAILURES, deviations, drop_unreadable, read_header
+from service.ingest.limits import IngestLimits
+from service.ingest.series import build_series
+from service.study import Refused, Series, Study, Warned
+
+_VOLUME_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+    "1.2.840.10008.5.1.4.1.1.130": "PT",
+    "1.2.840.10008.5.1.4.1.1.128.1": "PT",
+}
+"""SOP classes whose objects can be slices of a volume: classic, enhanced and legacy converted enhanced."""
+
+
+@dataclass
+class _Findings:
+    """What is collected while the files of one study are read."""
+
+    series: list[Series] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    refused: list[Refused] = field(default_factory=list)
+    voxels: int = 0
+
+
+def read_dicom(paths: Iterable[Path], limits: IngestLimits) -> Study:
+    """Read DICOM files into a study.
+
+    A series that cannot become a volume is refused on its own: it becomes a warning and an entry of
+    ``Study.refused``. Its error is raised here only when no series of the study could be used.
+
+    Raises:
+        EnTrustError: Nothing in the files can be used; the first refused series' error, or what the files are instead.
+    """
+    found = _Findings()
+    with deviations() as caught:
+        groups = _by_series(paths, found, limits)
+        for members in groups:
+            _add_series(members, found, limits)
+    if caught:
+        found.warnings.append(
+            Warned("dicom-deviations", f"{len(caught)} deviations from the DICOM standard were tolerated in reading.")
+        )
+    if not found.series:
+        raise _why_nothing(found)
+    return Study(
+        source="dicom",
+        uid=str(found.series[0].attributes.get("StudyInstanceUID", "")),
+        series=tuple(found.series),
+        warnings=tuple(found.warnings),
+        skipped=dict(found.skipped),
+        refused=tuple(found.refused),
+    )
+
+
+def _by_series(paths: Iterable[Path], found: _Findings, limits: IngestLimits) -> list[list[tuple[Path, Dataset]]]:
+    """Group image files by SeriesInstanceUID, in the order of series number; set the other files aside."""
+    groups: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    patients, studies, instances = set(), set(), set()
+    for path in paths:
+        try:
+            header = read_header(path, limits)
+            reason, error = _not_a_slice(header)
+        except TooLargeError:
+            raise
+        except EnTrustError as unreadable:
+            header, reason, error = Dataset(), "unreadable-file", unreadable
+        if reason:
+            found.skipped[reason] += 1
+            if error is not None:
+                found.refused.append(Refused(str(header.get("Modality") or ""), error))
+            continue
+        instance = str(header.get("SOPInstanceUID") or path)
+        if instance in instances:
+            found.skipped["duplicate-file"] += 1
+            continue
+        instances.add(instance)
+        drop_unreadable(header)
+        patients.add(str(header.get("PatientID") or ""))
+        studies.add(str(header.get("StudyInstanceUID") or ""))
+        groups[str(header.get("SeriesInstanceUID") or "")].append((path, header))
+    if len(patients - {""}) > 1:
+        raise InvalidInputError("The images belong to more than one patient.", fix="Send one patient at a time.")
+    if len(studies) > 1:
+        found.warnings.append(Warned("several-studies", "The images come from more than one study of the patient."))
+    if found.skipped["unreadable-file"]:
+        found.warnings.append(
+            Warned("unreadable-file", f"{found.skipped['unreadable-file']} damaged files were left out.")
+        )
+    return [groups[uid] for uid in sorted(groups, key=lambda u: (_number(groups[u][0][1]) or 0, u))]
+
+
+def _not_a_slice(header: Dataset) -> tuple[str, EnTrustError | None]:
+    """Return why a file cannot be part of a volume: reason slug and, for images, the error to raise if it is all."""
+    sop_class = UID(str(header.get("SOPClassUID") or ""))
+    if sop_class in _VOLUME_CLASSES:
+        return "", None
+    if "Rows" not in header or "Columns" not in header or (sop_class and "Image Storage" not in sop_class.name):
+        return "not-an-image", None
+    return "unsupported-image", UnsupportedMediaError(
+        f"The images are of a kind that is not segmented here: {sop_class.name or 'unknown'}.",
+        fix="Send CT, MR or PET images, classic or enhanced.",
+    )
+
+
+def _add_series(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> None:
+    header = members[0][1]
+    dicom_modality = _VOLUME_CLASSES[str(header.SOPClassUID)]
+    try:
+        if _is_localizer(header):
+            raise UnsupportedMediaError("The images are localizers.", fix="Send the diagnostic series.")
+        series, warnings = build_series(members, dicom_modality, limits.max_voxels - found.voxels)
+    except TooLargeError:
+        raise
+    except EnTrustError as error:
+        _refuse(members, dicom_modality, error, found)
+    except PARSE_FAILURES as error:
+        unreadable = InvalidInputError("Tags of a series are damaged.", fix="Export the study again from its source.")
+        unreadable.__cause__ = error
+        _refuse(members, dicom_modality, unreadable, found)
+    else:
+        found.series.append(series)
+        found.warnings.extend(warnings)
+        found.voxels += series.volume.array.size
+
+
+def _refuse(members: list[tuple[Path, Dataset]], dicom_modality: str, error: EnTrustError, found: _Findings) -> None:
+    header = members[0][1]
+    found.refused.append(Refused(dicom_modality, error))
+    if _is_localizer(header):  # every study has some: not worth a warning
+        found.skipped["localizer"] += len(members)
+        return
+    found.skipped["refused-image"] += len(members)
+    number = _number(header)
+    called = f"A {dicom_modality} series" if number is None else f"The {dicom_modality} series {number}"
+    found.warnings.append(Warned("series-refused", f"{called} was left out: {error.message}"))
+
+
+def _is_localizer(header: Dataset) -> bool:
+    image_type = header.get("ImageType")
+    values = [image_type] if isinstance(image_type, str) else list(image_type or ())
+    return bool({str(v).upper() for v in values} & {"LOCALIZER", "SCOUT", "TOPOGRAM"})
+
+
+def _number(header: Dataset) -> int | None:
+    try:
+        return int(header.SeriesNumber)
+    except PARSE_FAILURES:
+        return None
+
+
+def _why_nothing(found: _Findings) -> EnTrustError:
+    """Return the error of a study without any usable series: volumes first, then other images, then the rest."""
+    volumes = [r.error for r in found.refused if r.dicom_modality in set(_VOLUME_CLASSES.values())]
+    for error in (*volumes, *(r.error for r in found.refused)):
+        return error
+    return UnsupportedMediaError(
+        "The files hold no images, only other DICOM objects such as structure sets, segmentations or reports.",
+        fix="Send the CT, PET and MR images.",
+        details=dict(found.skipped),
+    )

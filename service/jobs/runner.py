@@ -1,0 +1,273 @@
+"""The queue's worker: takes jobs in turn, runs them with a deadline, and writes down how they end."""
+
+import asyncio
+import itertools
+import secrets
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from entrust.errors import (
+    CancelledError,
+    ConflictError,
+    DeadlineExceededError,
+    EnTrustError,
+    InternalError,
+    OverloadedError,
+)
+from service.jobs.job import Failure, Job, JobState, Priority, Product, Progress
+from service.jobs.store import JobStore, StoreCounts
+from service.observability.logs import describe_exception, get_logger
+from service.observability.metrics import Metrics
+
+log = get_logger(__name__)
+
+OnProgress = Callable[[str, int, int], None]
+"""Told of a stage, the steps of it that are finished, and their number."""
+
+
+class Work(Protocol):
+    """What a job does; raises :class:`EnTrustError` when it cannot."""
+
+    async def __call__(self, *, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:
+        """Do it, looking at ``cancelled`` between steps."""
+        ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job to be done.
+
+    Attributes:
+        task: Task name.
+        parameters: What was asked, for the listing.
+        work: What to do.
+        folder: Private folder of the upload; deleted when the job ends.
+        deadline_seconds: Time from acceptance to the end, waiting included.
+        priority: Who goes first.
+    """
+
+    task: str
+    parameters: Mapping[str, str | int | float]
+    work: Work
+    folder: Path | None
+    deadline_seconds: float
+    priority: Priority = Priority.ROUTINE
+
+
+@dataclass(eq=False)
+class _Ticket:
+    job: Job
+    order: Order
+    cancelled: asyncio.Event
+    expires_at: float
+
+
+class JobRunner:
+    """Runs jobs, ``concurrency`` at a time.
+
+    Args:
+        store: Where jobs are kept.
+        metrics: Told of states and ends.
+        concurrency: Jobs that run at a time.
+    """
+
+    def __init__(self, store: JobStore, metrics: Metrics, *, concurrency: int) -> None:
+        self.store = store
+        self._metrics = metrics
+        self._concurrency = concurrency
+        self._queue: asyncio.PriorityQueue[tuple[int, int, str]] = asyncio.PriorityQueue()
+        self._turn = itertools.count()
+        self._tickets: dict[str, _Ticket] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self.stopping = False
+
+    async def start(self) -> None:
+        """Start the workers."""
+        self._workers = [asyncio.create_task(self._serve(), name=f"jobs-{i}") for i in range(self._concurrency)]
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take nothing new, cancel what waits, let running jobs end within ``grace_seconds``, cancel what is left."""
+        self.stopping = True
+        for ticket in list(self._tickets.values()):
+            if (await self.store.get(ticket.job.id)).state is JobState.QUEUED:
+                await self.cancel(ticket.job.id)
+        deadline = time.monotonic() + grace_seconds
+        while self._tickets and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for ticket in self._tickets.values():
+            ticket.cancelled.set()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def submit(self, order: Order) -> Job:
+        """Accept a job; its folder is the runner's from now on, also when it is refused.
+
+        Raises:
+            OverloadedError: The queue is full.
+        """
+        job = Job(
+            id=secrets.token_hex(16),
+            task=order.task,
+            parameters=order.parameters,
+            priority=order.priority,
+            created_at_seconds=time.time(),
+        )
+        try:
+            await self.store.add(job)
+        except EnTrustError:
+            self._metrics.job_rejected()
+            await _wipe(order.folder)
+            raise
+        ticket = _Ticket(job, order, asyncio.Event(), time.monotonic() + order.deadline_seconds)
+        self._tickets[job.id] = ticket
+        self._queue.put_nowait((order.priority.rank, next(self._turn), job.id))
+        await self._count()
+        return job
+
+    async def cancel(self, job_id: str) -> Job:
+        """Take a job back: a queued one ends at once, a running one after its present step.
+
+        Raises:
+            NotFoundError: No such job.
+            ConflictError: It has ended already.
+        """
+        job = await self.store.get(job_id)
+        if job.state.final:
+            raise ConflictError(f"The job has {job.state} already.")
+        ticket = self._tickets.get(job_id)
+        if ticket is not None:
+            ticket.cancelled.set()
+        if job.state is JobState.QUEUED:
+            return await self._end(job_id, JobState.CANCELLED, failure=Failure.of(_taken_back()))
+        return await self.store.get(job_id)
+
+    async def finished(self, job_id: str) -> Job:
+        """Wait for the job's end and return its final value."""
+        job = await self.store.get(job_id)
+        async for value in self.store.watch(job_id, after_version=job.version):
+            job = value
+        return job
+
+    async def counts(self) -> StoreCounts:
+        """Return what the store holds, and tell the metrics."""
+        return await self._count()
+
+    async def require_room(self) -> None:
+        """Refuse early, before an upload is taken.
+
+        Raises:
+            OverloadedError: The queue is full.
+        """
+        if self.stopping:
+            raise OverloadedError("The gateway is stopping.", fix="Ask another instance, or try again.")
+        if (await self._count()).room < 1:
+            self._metrics.job_rejected()
+            raise OverloadedError("The queue is full.", retry_after_seconds=10.0)
+
+    async def _serve(self) -> None:
+        while True:
+            _, _, job_id = await self._queue.get()
+            ticket = self._tickets.get(job_id)
+            if ticket is not None:  # else it was cancelled while it waited
+                await self._run(ticket)
+
+    async def _run(self, ticket: _Ticket) -> None:
+        job_id, order = ticket.job.id, ticket.order
+        state = JobState.FAILED
+        failure: Failure | None = Failure.of(_taken_back())
+        products: tuple[Product, ...] = ()
+        await self.store.move(job_id, JobState.RUNNING)
+        await self._count()
+        pump = _ProgressPump(self.store, job_id)
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + ticket.expires_at - time.monotonic()):
+                products = tuple(await order.work(on_progress=pump.put, cancelled=ticket.cancelled))
+            state, failure = JobState.SUCCEEDED, None
+        except CancelledError as error:
+            state, failure = JobState.CANCELLED, Failure.of(error)
+        except EnTrustError as error:
+            failure = Failure.of(error)
+        except TimeoutError:
+            ticket.cancelled.set()
+            failure = Failure.of(
+                DeadlineExceededError(
+                    f"The job did not end within {order.deadline_seconds:g} seconds.",
+                    fix="Allow more time, or ask for fewer hypotheses or steps.",
+                )
+            )
+        except asyncio.CancelledError:  # the process stops
+            state = JobState.CANCELLED
+            raise
+        except Exception as error:  # the boundary of background work
+            log.error("job-broke", job_id=job_id, task=order.task, **describe_exception(error))
+            failure = Failure.of(InternalError("The gateway failed in a way it should not.", fix="Report the job id."))
+        finally:
+            await pump.flush()
+            await asyncio.shield(self._end(job_id, state, failure=failure, products=products))
+
+    async def _end(
+        self, job_id: str, state: JobState, *, failure: Failure | None = None, products: Sequence[Product] = ()
+    ) -> Job:
+        ticket = self._tickets.pop(job_id, None)
+        if ticket is not None:
+            await _wipe(ticket.order.folder)
+        job = await self.store.move(job_id, state, failure=failure, products=products)
+        outcome = failure.kind.value if failure is not None else state.value
+        seconds = (job.finished_at_seconds or job.created_at_seconds) - job.created_at_seconds
+        self._metrics.job_finished(task=job.task, outcome=outcome, duration_seconds=max(seconds, 0.0))
+        log.info(
+            "job-finished", job_id=job_id, task=job.task, state=state.value, outcome=outcome,
+            cause=failure.message if failure else "", duration_seconds=round(seconds, 3),
+        )  # fmt: skip
+        await self._count()
+        return job
+
+    async def _count(self) -> StoreCounts:
+        counts = await self.store.counts()
+        self._metrics.jobs_by_state(
+            {state.value: n for state, n in counts.by_state.items()}, retained_bytes=counts.retained_bytes
+        )
+        return counts
+
+
+class _ProgressPump:
+    """Carries progress from synchronous callbacks to the asynchronous store, in order.
+
+    Args:
+        store: Where the job is kept.
+        job_id: The job.
+    """
+
+    def __init__(self, store: JobStore, job_id: str) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._queue: asyncio.Queue[Progress | None] = asyncio.Queue()
+        self._task: Awaitable[None] = asyncio.create_task(self._carry())
+
+    def put(self, stage: str, step: int, of: int) -> None:
+        """Take a report; call it on the event loop's thread."""
+        self._queue.put_nowait(Progress(stage, step, of))
+
+    async def flush(self) -> None:
+        """Write what was taken and end."""
+        self._queue.put_nowait(None)
+        await self._task
+
+    async def _carry(self) -> None:
+        while (progress := await self._queue.get()) is not None:
+            await self._store.progress(self._job_id, progress)
+
+
+def _taken_back() -> CancelledError:
+    return CancelledError("The job was cancelled before it ended.")
+
+
+async def _wipe(folder: Path | None) -> None:
+    """Delete an upload; nothing of it may stay behind."""
+    if folder is not None:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,241 @@
+"""The only conductor: it alone knows the order of the rooms, and nothing else."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+from entrust.conflict import probe_shifts
+from entrust.contract import TASKS, ModelCard, Task, get_task
+from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError
+from entrust.sampling import SAMPLERS
+from entrust.trustmap import TrustMap, build_trust_map, calibration_features
+from service.encode import ResultFile, encode
+from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
+from service.ingest import IngestLimits, read_nifti_study, read_study
+from service.observability.metrics import Metrics
+from service.prepare import prepare_case
+from service.study import Case, Study
+from service.summary import Provenance
+from service.trust import summarise
+
+STAGES = ("ingest", "prepare", "inference", "trust", "encode")
+CARD_SECONDS = 1.0
+"""How long an answer about the served models is believed: readiness is polled, Triton should not be."""
+RECOVERY_SECONDS = 10.0
+RETRY_SECONDS = 0.2
+
+Source = Path | Mapping[str, Path]
+"""A folder or file of one study, or one NIfTI file by modality slug."""
+OnProgress = Callable[[str, int, int], None]
+"""Told of a stage, the steps of it that are finished, and their number."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SegmentationRequest:
+    """What is asked of a study.
+
+    Attributes:
+        task: Task name.
+        num_hypotheses: K.
+        num_steps: S.
+        seed: Seed of the study's noise.
+        sampler: Name of the sampler.
+        assignment: Series by modality slug, where the tags do not decide.
+    """
+
+    task: str
+    num_hypotheses: int
+    num_steps: int
+    seed: int = 0
+    sampler: str = "ddim"
+    assignment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise InvalidInputError("There is no sampler of that name.", fix=f"Use one of: {', '.join(SAMPLERS)}.")
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """Whether a task can be served.
+
+    Attributes:
+        task: Task name.
+        card: The weights; ``None`` when not ready.
+        reason: Why not.
+    """
+
+    task: str
+    card: ModelCard | None
+    reason: str = ""
+
+
+class Pipeline:
+    """Takes a study from bytes to result files.
+
+    Args:
+        client: Triton.
+        limits: Bounds on what is read.
+        metrics: Told of stages, warnings and trust.
+        precision: What the deployed engines compute in, a label of the metrics.
+        chunk: Slices in one call to Triton.
+    """
+
+    def __init__(
+        self, client: TritonClient, *, limits: IngestLimits, metrics: Metrics, precision: str, chunk: int
+    ) -> None:
+        self._client = client
+        self._limits = limits
+        self._metrics = metrics
+        self._precision = precision
+        self._chunk = chunk
+        self._states: tuple[ModelState, ...] = ()
+        self._asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def models(self) -> tuple[ModelState, ...]:
+        """Say of every task whether it is served as the contract promises."""
+        async with self._asking:
+            if time.monotonic() - self._asked_at > CARD_SECONDS:
+                self._states = tuple([await self._state(name) for name in TASKS])
+                self._asked_at = time.monotonic()
+        return self._states
+
+    async def segment(
+        self,
+        request: SegmentationRequest,
+        source: Source,
+        *,
+        on_progress: OnProgress = lambda _stage, _step, _of: None,
+        cancelled: asyncio.Event | None = None,
+    ) -> tuple[ResultFile, ...]:
+        """Segment a study, and say where and why the answer may be wrong.
+
+        Args:
+            request: What is asked.
+            source: The study.
+            on_progress: Told of stages and steps, on the event loop's thread.
+            cancelled: Looked at between stages and steps.
+
+        Returns:
+            The result files.
+
+        Raises:
+            EnTrustError: Whatever stands in the way, by its kind.
+        """
+        run = _Run(self._metrics, request.task, on_progress, cancelled or asyncio.Event())
+        task = get_task(request.task)
+        with run.stage("ingest"):
+            study = await run.in_thread(_read, source, self._limits)
+        with run.stage("prepare"):
+            case = await run.in_thread(prepare_case, study, task, assignment=request.assignment)
+        for warning in case.warnings:
+            self._metrics.input_warning(warning.code)
+        card = await self._card(task, run)
+        with run.stage("inference"):
+            inference = await run_inference(
+                self._client,
+                case,
+                card,
+                num_hypotheses=request.num_hypotheses,
+                num_steps=request.num_steps,
+                seed=request.seed,
+                sampler=request.sampler,
+                on_progress=on_progress,
+                cancelled=run.cancelled,
+                chunk=self._chunk,
+                precision=self._precision,
+                observer=self._metrics,
+            )
+        with run.stage("trust"):
+            trust_map = await self._trust(run, case, card, inference)
+            provenance = Provenance(
+                request.seed, request.num_hypotheses, request.num_steps, request.sampler, eta=task.eta
+            )
+            summary = await run.in_thread(
+                summarise, case, trust_map, card, provenance, unimodal=inference.hypotheses.unimodal
+            )
+        self._metrics.trust(
+            task=task.name,
+            uncertain_share=summary.uncertain.share,
+            conflict_share={"-".join(pair.modalities): pair.share for pair in summary.conflict},
+        )
+        with run.stage("encode"):
+            summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
+            return tuple(await run.in_thread(encode, case, trust_map, summary, card, provenance))
+
+    async def _trust(self, run: "_Run", case: Case, card: ModelCard, inference: InferenceResult) -> TrustMap:
+        task, hypotheses = case.task, inference.hypotheses
+
+        def features() -> tuple[Any, Float[np.ndarray, "d f h w"]]:
+            shifts = probe_shifts(task, hypotheses.probes, hypotheses.probe_marginals)
+            return shifts, calibration_features(task, hypotheses, shifts, card.constants, case.presence)
+
+        shifts, seen = await run.in_thread(features)
+        probability, error_probability = await calibrate(self._client, task, seen)
+        return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability)
+
+    async def _card(self, task: Task, run: "_Run") -> ModelCard:
+        """Return what is served; a Triton that is just being repaired gets the time to come back."""
+        give_up_at = time.monotonic() + RECOVERY_SECONDS
+        while True:
+            try:
+                return await load_card(self._client, task)
+            except ModelUnavailableError as error:
+                if "differences" in error.details or time.monotonic() >= give_up_at:
+                    raise  # the wrong models stay wrong
+            await asyncio.sleep(RETRY_SECONDS)
+            run.check()
+
+    async def _state(self, name: str) -> ModelState:
+        try:
+            return ModelState(name, await load_card(self._client, get_task(name), patient=False))
+        except EnTrustError as error:
+            return ModelState(name, None, f"{name}: {error.message}")
+
+
+class _Run:
+    """One study on its way: times its stages, and stops between them when told to."""
+
+    def __init__(self, metrics: Metrics, task: str, on_progress: OnProgress, cancelled: asyncio.Event) -> None:
+        self.cancelled = cancelled
+        self.stages_seconds: dict[str, float] = {}
+        self._metrics = metrics
+        self._task = task
+        self._on_progress = on_progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.check()
+        self._on_progress(name, 0, 1)
+        started = time.perf_counter()
+        yield
+        self.stages_seconds[name] = time.perf_counter() - started
+        self._metrics.stage(task=self._task, stage=name, duration_seconds=self.stages_seconds[name])
+        self._on_progress(name, 1, 1)
+
+    async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.check()
+        result = await asyncio.to_thread(work, *args, **kwargs)
+        self.check()
+        return result
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise CancelledError("The job was cancelled before it ended.")
+
+
+def _read(source: Source, limits: IngestLimits) -> Study:
+    if isinstance(source, Path):
+        return read_study(source, limits=limits)
+    return read_nifti_study(source, limits=limits)

@@ -1,0 +1,179 @@
+"""Every number that a deployment may set, read once from the environment by the composition root.
+
+``ENTRUST_TRITON__URL=triton:8001`` sets ``settings.triton.url``. A misspelt name is an error, not a silence; each field
+has bounds and carries its unit in its name. Rooms never see this module: they get plain arguments.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from entrust.errors import InvalidInputError
+
+PREFIX = "ENTRUST_"
+DELIMITER = "__"
+MEBIBYTE = 1024 * 1024
+
+
+class _Group(BaseModel):
+    """A frozen group of settings in which an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RestSettings(_Group):
+    """The HTTP face.
+
+    Attributes:
+        host: Address to listen on; loopback unless a proxy with access control stands in front.
+        port: TCP port; 0 picks a free one.
+        max_body_bytes: Largest request body.
+        max_files: Largest number of files in one request.
+        max_wait_seconds: How long ``wait=true`` may hold a connection open.
+        upload_timeout_seconds: Longest silence within an upload.
+        shutdown_grace_seconds: How long running requests may go on after a stop signal.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body_bytes: int = Field(default=2048 * MEBIBYTE, ge=1024, le=64 * 1024 * MEBIBYTE)
+    max_files: int = Field(default=20_000, ge=1, le=200_000)
+    max_wait_seconds: float = Field(default=1800.0, gt=0.0, le=86_400.0)
+    upload_timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
+    shutdown_grace_seconds: float = Field(default=10.0, ge=0.0, le=600.0)
+
+
+class TritonSettings(_Group):
+    """Where the models run.
+
+    Attributes:
+        url: ``host:port`` of an external Triton's gRPC; empty starts the embedded one.
+        shared_memory: ``auto`` uses system shared memory where the server shares this host, ``off`` never does.
+        repository: Model repository of the embedded server; the project's own when empty.
+        home: Folder with the embedded server's files and environment; the project's own when empty.
+        start_timeout_seconds: How long the embedded server may take to become ready.
+        precision: Label of the per-step metrics: what the deployed engines compute in.
+    """
+
+    url: str = Field(default="", pattern=r"^$|^[A-Za-z0-9._\-\[\]:]+:\d{1,5}$")
+    shared_memory: Literal["auto", "off"] = "auto"
+    repository: Path | None = None
+    home: Path | None = None
+    start_timeout_seconds: float = Field(default=120.0, gt=0.0, le=3600.0)
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+
+class JobsSettings(_Group):
+    """The queue and what is kept of it.
+
+    Attributes:
+        max_queued: Jobs that may wait; one more is answered with ``overloaded``.
+        concurrency: Jobs that run at a time.
+        max_duration_seconds: Deadline of a job that names none, and the largest that may be named.
+        retention_seconds: How long a finished job and its results are kept.
+        retention_bytes: Results kept in all; the oldest go first.
+        work_folder: Where uploads lie while their job lives; a private folder under the system's temporary one when
+            empty.
+    """
+
+    max_queued: int = Field(default=16, ge=1, le=10_000)
+    concurrency: int = Field(default=1, ge=1, le=64)
+    max_duration_seconds: float = Field(default=1800.0, gt=0.0, le=86_400.0)
+    retention_seconds: float = Field(default=3600.0, gt=0.0, le=30 * 86_400.0)
+    retention_bytes: int = Field(default=4096 * MEBIBYTE, ge=MEBIBYTE, le=1024 * 1024 * MEBIBYTE)
+    work_folder: Path | None = None
+
+
+class InferenceSettings(_Group):
+    """What a caller may ask of the sampling loop.
+
+    Attributes:
+        max_hypotheses: Largest K.
+        max_steps: Largest S.
+        chunk: Slices in one call to Triton; fixed, so that a study's bits do not depend on what runs beside it.
+    """
+
+    max_hypotheses: int = Field(default=32, ge=1, le=256)
+    max_steps: int = Field(default=64, ge=1, le=1000)
+    chunk: int = Field(default=8, ge=1, le=64)
+
+
+class IngestSettings(_Group):
+    """Limits on what is unpacked and decoded.
+
+    Attributes:
+        max_files: Files in a folder or archive.
+        max_bytes: Size of all files together before decoding.
+        max_uncompressed_bytes: Size of an archive's content.
+        max_ratio: Largest ratio of content to archive.
+        max_voxels: Voxels of one series.
+    """
+
+    max_files: int = Field(default=20_000, ge=1, le=200_000)
+    max_bytes: int = Field(default=4096 * MEBIBYTE, ge=1024, le=64 * 1024 * MEBIBYTE)
+    max_uncompressed_bytes: int = Field(default=8192 * MEBIBYTE, ge=1024, le=64 * 1024 * MEBIBYTE)
+    max_ratio: float = Field(default=200.0, ge=1.0, le=10_000.0)
+    max_voxels: int = Field(default=512 * 512 * 2048, ge=1, le=2**33)
+
+
+class LogSettings(_Group):
+    """What is written to standard error.
+
+    Attributes:
+        level: Least level that is written.
+        format: ``json`` for machines, ``text`` for people.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    rest: RestSettings = RestSettings()
+    triton: TritonSettings = TritonSettings()
+    jobs: JobsSettings = JobsSettings()
+    inference: InferenceSettings = InferenceSettings()
+    ingest: IngestSettings = IngestSettings()
+    logs: LogSettings = LogSettings()
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        InvalidInputError: A name is unknown or a value is out of its bounds; every fault is named at once.
+    """
+    groups = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(n for n in os.environ if n.startswith(PREFIX) and n.split(DELIMITER)[0] not in groups)
+    if unknown:
+        raise InvalidInputError(
+            f"Unknown settings: {', '.join(unknown)}.",
+            fix=f"Names are {PREFIX}<GROUP>{DELIMITER}<NAME> with a group of {', '.join(Settings.model_fields)}.",
+        )
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{PREFIX}{DELIMITER.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        raise InvalidInputError(f"Settings that cannot be used: {faults}.", fix="Correct or unset them.") from None
+    except ValueError:
+        # pydantic-settings raises its own error for a group given as one variable that is not JSON.
+        raise InvalidInputError(
+            "A settings group was given as one variable that is not JSON.",
+            fix=f"Set single values: {PREFIX}REST{DELIMITER}PORT=8080.",
+        ) from None

@@ -1,0 +1,114 @@
+"""The values that travel between the rooms: what was sent (Study, Series) and what the networks see (Case)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from entrust.contract import Task
+from entrust.errors import EnTrustError
+from entrust.volume import Grid, Volume
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A tolerance that was used: something odd in the input that did not stop the work.
+
+    Attributes:
+        code: Stable slug, safe as a metric label: ``slice-order-shuffled``, ``suv-assumed`` …
+        message: One sentence for people, free of patient data.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One acquired volume.
+
+    Attributes:
+        uid: SeriesInstanceUID; empty for NIfTI. Never logged.
+        dicom_modality: (0008,0060); empty for NIfTI.
+        description: SeriesDescription and ProtocolName, for matching roles only. Never logged.
+        frame_of_reference_uid: (0020,0052); empty when unknown. Never logged.
+        volume: Rescaled values, float32, on the series' own grid; depth in the order of increasing position.
+        units: ``HU``, ``BQML``, ``SUV`` or ``arbitrary``.
+        attributes: The tags that ``prepare`` reads, by DICOM keyword, plain Python values.
+        datasets: pydicom headers, one per depth index (one in all for multi-frame); empty for NIfTI.
+            Opaque outside the rooms that own DICOM.
+        role: Modality slug when the caller gave it (NIfTI, explicit assignment), else empty.
+    """
+
+    uid: str
+    dicom_modality: str
+    description: str
+    frame_of_reference_uid: str
+    volume: Volume
+    units: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    datasets: tuple[Any, ...] = ()
+    role: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Refused:
+    """A series that is an image but could not become a volume; it spoils the study only where nothing else can serve.
+
+    Attributes:
+        dicom_modality: (0008,0060).
+        error: Why, ready to be raised.
+    """
+
+    dicom_modality: str
+    error: EnTrustError
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What the caller sent, decoded.
+
+    Attributes:
+        source: ``dicom`` or ``nifti``.
+        uid: StudyInstanceUID (of the first series); empty for NIfTI. Never logged.
+        series: Volumes that were decoded.
+        warnings: Tolerances used on the way.
+        skipped: What was left aside and why, by reason slug: ``not-an-image`` → 2.
+        refused: Image series that could not be used; each also has a warning.
+    """
+
+    source: Literal["dicom", "nifti"]
+    uid: str
+    series: tuple[Series, ...]
+    warnings: tuple[Warned, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What the networks see: every modality on the task's grid.
+
+    Attributes:
+        task: The task.
+        grid: The model's grid: axial, LPS, ``task.spacing_mm``.
+        images: Normalised intensities in the order of ``task.slugs``; zero where absent.
+        presence: Where each modality was acquired.
+        intensities: Resampled HU, SUV or arbitrary values, for display; same axes as ``images``.
+        used: Series by modality slug.
+        reference: The series whose geometry the results take (one of ``used``).
+        missing: Slugs of modalities that no series plays.
+        warnings: Tolerances used by ingest and prepare together.
+    """
+
+    task: Task
+    grid: Grid
+    images: Float[np.ndarray, "m d h w"]
+    presence: Bool[np.ndarray, "m d h w"]
+    intensities: Float[np.ndarray, "m d h w"]
+    used: Mapping[str, Series]
+    reference: Series
+    missing: tuple[str, ...]
+    warnings: tuple[Warned, ...] = ()

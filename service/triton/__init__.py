@@ -1,0 +1,1 @@
+"""The embedded Triton: a real tritonserver from the package index, installed, started and looked after."""

@@ -1,0 +1,41 @@
+"""What /proc says about the server's children: each instance of a model lives in a stub process of its own."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+STUB = "triton_python_backend_stub"
+
+
+def stubs(server_pid: int) -> dict[int, tuple[str, ...]]:
+    """Return the living stub processes of a server with their command lines, by process number."""
+    found: dict[int, tuple[str, ...]] = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        try:
+            # pid (name) state ppid …; the name may hold spaces and brackets
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) != server_pid or state == "Z":
+                continue
+            command = tuple((folder / "cmdline").read_bytes().decode(errors="replace").split("\0"))
+        except (OSError, ValueError):
+            continue  # it went while it was looked at
+        if Path(command[0]).name == STUB:
+            found[int(folder.name)] = command
+    return found
+
+
+def end_orphans(known: Mapping[int, tuple[str, ...]]) -> None:
+    """Kill stubs whose server is dead; they would keep its ports for some time.
+
+    Args:
+        known: Process numbers with command lines as :func:`stubs` returned them; a number that has since been given to
+            another program is left alone.
+    """
+    for pid, command in known.items():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0") == list(command):
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,5 @@
+"""Trust: from a trust map on the model's grid to regions, reliability words and the summary."""
+
+from service.trust.summary import summarise
+
+__all__ = ["summarise"]

@@ -1,0 +1,78 @@
+"""Overlap, surface distances, the foreground domain."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from entrust.metrics import dice, foreground_domain, hausdorff95_mm, normalised_surface_dice
+
+MASKS = hnp.arrays(bool, (4, 6, 5))
+SPACING = (3.0, 2.0, 1.5)
+
+
+def ball(radius: float, centre: tuple[int, int, int] = (15, 20, 20)) -> np.ndarray:
+    grid = np.indices((30, 40, 40)) - np.asarray(centre).reshape(3, 1, 1, 1)
+    return np.sqrt((grid**2).sum(axis=0)) <= radius
+
+
+@given(MASKS, MASKS)
+def test_dice_is_symmetric_bounded_and_one_for_equals(a: np.ndarray, b: np.ndarray) -> None:
+    assert dice(a, b) == dice(b, a)
+    assert 0 <= dice(a, b) <= 1
+    assert dice(a, a) == 1
+    if a.any() and not b.any():
+        assert dice(a, b) == 0
+
+
+def test_dice_agrees_with_simpleitk(rng: np.random.Generator) -> None:
+    a, b = rng.random((2, 6, 7, 8)) < 0.4
+    overlap = sitk.LabelOverlapMeasuresImageFilter()
+    overlap.Execute(sitk.GetImageFromArray(a.astype(np.uint8)), sitk.GetImageFromArray(b.astype(np.uint8)))
+    assert dice(a, b) == pytest.approx(overlap.GetDiceCoefficient())
+
+
+@given(MASKS, MASKS, st.floats(0.5, 9))
+def test_the_foreground_domain_is_the_euclidean_dilation_of_the_union(
+    a: np.ndarray, b: np.ndarray, margin: float
+) -> None:
+    domain = foreground_domain(a, b, spacing_mm=SPACING, margin_mm=margin)
+    if not (a | b).any():
+        assert not domain.any()
+        return
+    distance = ndimage.distance_transform_edt(~(a | b), sampling=SPACING)
+    clear = np.abs(distance - margin) > 1e-3  # voxels exactly on the margin may fall either way in float32
+    np.testing.assert_array_equal(domain[clear], (distance <= margin)[clear])
+
+
+def test_the_margin_itself_belongs_to_the_domain() -> None:
+    a = np.zeros((1, 1, 9), bool)
+    a[0, 0, 4] = True
+    domain = foreground_domain(a, a, spacing_mm=(3.27, 2.0, 2.5), margin_mm=5.0)
+    np.testing.assert_array_equal(np.flatnonzero(domain), [2, 3, 4, 5, 6])
+
+
+def test_surface_distances_of_concentric_balls_are_their_gap() -> None:
+    small, large = ball(6), ball(10)
+    assert hausdorff95_mm(small, large, (1.0, 1.0, 1.0)) == pytest.approx(4, abs=0.6)
+    assert hausdorff95_mm(small, large, (2.0, 2.0, 2.0)) == pytest.approx(8, abs=1.2)
+    assert normalised_surface_dice(small, large, (1.0, 1.0, 1.0), 5.0) == 1
+    assert normalised_surface_dice(small, large, (1.0, 1.0, 1.0), 3.0) < 0.05
+    assert hausdorff95_mm(small, small, SPACING) == 0
+
+
+def test_a_shift_is_measured_in_millimetres_along_its_axis() -> None:
+    a, b = np.zeros((2, 12, 12, 12), bool)
+    a[3, 3, 3] = b[5, 3, 3] = True
+    assert hausdorff95_mm(a, b, SPACING) == pytest.approx(6)
+
+
+def test_empty_masks_have_defined_surface_scores() -> None:
+    empty, full = np.zeros((30, 40, 40), bool), ball(5)
+    assert hausdorff95_mm(empty, empty, SPACING) == 0
+    assert hausdorff95_mm(empty, full, SPACING) == np.inf
+    assert normalised_surface_dice(empty, empty, SPACING, 2.0) == 1
+    assert normalised_surface_dice(empty, full, SPACING, 2.0) == 0

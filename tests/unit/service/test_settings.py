@@ -1,0 +1,70 @@
+"""Settings: defaults hold, the environment is read, faults are named and never silent."""
+
+import pytest
+from pydantic import ValidationError
+
+from entrust.errors import InvalidInputError
+from service.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [n for n in os.environ if n.startswith("ENTRUST_")]:
+        monkeypatch.delenv(name)
+
+
+def test_defaults_listen_on_loopback_and_start_the_embedded_triton() -> None:
+    settings = load_settings()
+    assert settings.rest.host == "127.0.0.1"
+    assert settings.triton.url == ""
+
+
+def test_nested_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTRUST_TRITON__URL", "triton:8001")
+    monkeypatch.setenv("ENTRUST_REST__PORT", "0")
+    settings = load_settings()
+    assert settings.triton.url == "triton:8001"
+    assert settings.rest.port == 0
+    assert settings.rest.max_files == Settings().rest.max_files
+
+
+@pytest.mark.parametrize("name", ["ENTRUST_TRITN__URL", "ENTRUST_TRITON__URI", "ENTRUST_URL"])
+def test_a_misspelt_name_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "triton:8001")
+    with pytest.raises(InvalidInputError) as caught:
+        load_settings()
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENTRUST_REST__PORT", "65536"),
+        ("ENTRUST_REST__MAX_BODY_BYTES", "0"),
+        ("ENTRUST_JOBS__CONCURRENCY", "0"),
+        ("ENTRUST_JOBS__RETENTION_SECONDS", "nan"),
+        ("ENTRUST_TRITON__URL", "http://triton:8001/x?y"),
+        ("ENTRUST_LOGS__LEVEL", "loud"),
+    ],
+)
+def test_values_out_of_bounds_are_refused_without_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInputError) as caught:
+        load_settings()
+    assert name in caught.value.message
+
+
+def test_a_group_as_one_broken_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTRUST_REST", "{broken")
+    with pytest.raises(InvalidInputError):
+        load_settings()
+
+
+def test_the_tree_is_frozen() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError):
+        settings.rest.port = 1  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Rivals at equal budget: same data, same augmentation, same loss, same splits."""

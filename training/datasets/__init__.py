@@ -1,0 +1,1 @@
+"""One file per benchmark, and the phantoms; each yields :class:`training.datasets.case.TrainingCase`."""

@@ -1,0 +1,132 @@
+"""The one training loop: seeded, resumable, bf16 autocast on CPUs, with a running mean of the weights.
+
+The proposal and its baselines differ in module and loss alone.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from training.augment import Batch, BatchSource
+from training.config import FitConfig
+
+LossFunction = Callable[[nn.Module, Batch, float, torch.Generator], dict[str, Tensor]]
+"""(module, batch, progress in [0, 1], generator) → named losses; ``total`` is minimised."""
+
+
+class Progress(Protocol):
+    """Hears how the fit goes."""
+
+    def __call__(self, iteration: int, losses: dict[str, float], seconds: float) -> None:
+        """Receive the mean losses since the last call and the seconds per iteration."""
+
+
+def device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def to_device(batch: Batch, where: torch.device) -> Batch:
+    """Move a batch."""
+    return Batch(**{name: value.to(where, non_blocking=True) for name, value in vars(batch).items()})
+
+
+def fit(
+    module: nn.Module,
+    loss: LossFunction,
+    make_source: Callable[[], BatchSource],
+    config: FitConfig,
+    folder: Path,
+    progress: Progress | None = None,
+) -> nn.Module:
+    """Fit a module, or go on where an interrupted run stopped.
+
+    Args:
+        module: Freshly initialised module; its weights are overwritten from the checkpoint when one exists.
+        loss: Named losses of a batch.
+        make_source: Returns the batches by iteration; asked only when there is something left to fit.
+        config: The run.
+        folder: Where ``checkpoint.pt`` is kept; the run must be the same as the one that wrote it.
+        progress: Called every 50 iterations.
+
+    Returns:
+        The running mean of the weights, in evaluation mode.
+    """
+    where = device()
+    module.to(where).train()
+    mean = AveragedModel(module, multi_avg_fn=None, avg_fn=_running_mean(config.ema), use_buffers=True)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=config.learning_rate, total_steps=config.iterations, pct_start=0.08, final_div_factor=100.0
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint, start = folder / "checkpoint.pt", 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=where, weights_only=True)
+        if state["config"] == repr(asdict(config)):
+            module.load_state_dict(state["module"])
+            mean.load_state_dict(state["mean"])
+            optimiser.load_state_dict(state["optimiser"])
+            schedule.load_state_dict(state["schedule"])
+            start = state["iteration"]
+    fitted: nn.Module = mean.module
+    if start >= config.iterations:
+        return fitted.eval()
+    source = make_source()
+    sums: dict[str, float] = {}
+    clock = time.perf_counter()
+    for iteration in range(start, config.iterations):
+        generator = torch.Generator(device=where).manual_seed(config.seed * 1_000_003 + iteration)
+        torch.manual_seed(config.seed * 1_000_003 + iteration)  # dropout
+        batch = to_device(source(iteration), where)
+        losses = loss(module, batch, iteration / config.iterations, generator)
+        optimiser.zero_grad(set_to_none=True)
+        losses["total"].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        mean.update_parameters(module)
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        if (iteration + 1) % 50 == 0 and progress is not None:
+            progress(iteration + 1, {k: v / 50 for k, v in sums.items()}, (time.perf_counter() - clock) / 50)
+            sums, clock = {}, time.perf_counter()
+        if (iteration + 1) % config.checkpoint_every == 0 or iteration + 1 == config.iterations:
+            _save(
+                checkpoint,
+                {
+                    "config": repr(asdict(config)),
+                    "iteration": iteration + 1,
+                    "module": module.state_dict(),
+                    "mean": mean.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                },
+            )
+    return fitted.eval()
+
+
+def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Return the update of an exponential mean that starts as a plain mean."""
+
+    def update(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        if not mean.is_floating_point():
+            return value
+        n = float(count)
+        return mean.lerp(value, 1.0 - min(decay, (1.0 + n) / (10.0 + n)))
+
+    return update
+
+
+def _save(path: Path, state: dict[str, object]) -> None:
+    """Write a checkpoint so that a kill never leaves half a file."""
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    os.replace(partial, path)

@@ -1,0 +1,174 @@
+"""Tables of results: means over patients with bootstrap intervals, paired differences, and where they are kept."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from entrust.metrics import Estimate, aurc, paired_bootstrap
+
+Scores = list[dict[str, Any]]
+
+COMPLETE = "ct+pet+t1"
+
+CROSS_VALIDATED = "entrust"
+"""The method of the paired and per-patient tables: as many iterations as the baseline."""
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("dice", "Dice"),
+    ("ece", "ECE, foreground"),
+    ("brier", "Brier"),
+    ("nll", "NLL, nats"),
+    ("error_auroc", "error AUROC"),
+    ("volume_crps_ml", "volume CRPS, ml"),
+)
+
+METHODS: tuple[tuple[str, str], ...] = (
+    ("unet", "early-fusion U-Net"),
+    ("unet+temperature", "early-fusion U-Net + temperature"),
+    ("entrust, uncalibrated", "EnTrust, first stage, before the calibration head"),
+    ("entrust", "EnTrust, first stage"),
+    ("entrust+conflict, uncalibrated", "EnTrust, before the calibration head"),
+    ("entrust+conflict", "EnTrust"),
+)
+
+
+def write_scores(path: Path, scores: Iterable[Mapping[str, Any]]) -> None:
+    """Write the scores of one run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(list(scores), indent=1) + "\n")
+
+
+def read_scores(folder: Path) -> Scores:
+    """Read the scores of all folds, in order of patient."""
+    scores: Scores = []
+    for path in sorted(folder.glob("fold*/scores.json")):
+        scores += json.loads(path.read_text())
+    return sorted(scores, key=lambda s: (s["method"], s["available"], s["patient"]))
+
+
+def select(scores: Scores, method: str, available: str = COMPLETE) -> Scores:
+    """Return the scores of a method on cases with these modalities."""
+    return [s for s in scores if s["method"] == method and s["available"] == available]
+
+
+def column(scores: Scores, name: str) -> np.ndarray:
+    """Return one number per patient."""
+    return np.asarray([s[name] for s in scores], dtype=float)
+
+
+def mean_of(scores: Scores, name: str) -> Estimate:
+    """Return the mean over patients; patients without the number are left out."""
+    values = column(scores, name)
+    return paired_bootstrap(values[np.isfinite(values)])
+
+
+def coverage(scores: Scores) -> float:
+    """Return the share of patients whose volume interval holds the reference volume."""
+    low, high = column(scores, "interval_low_ml"), column(scores, "interval_high_ml")
+    truth = column(scores, "truth_ml")
+    return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def case_aurc(scores: Scores) -> float:
+    """Return the area under the risk–coverage curve with risk 1 − Dice."""
+    return aurc(column(scores, "confidence"), 1.0 - column(scores, "dice"))
+
+
+def bootstrap(scores: Scores, statistic: Callable[[Scores], float], num: int = 2000) -> Estimate:
+    """Return a statistic of the patients with its 95 % percentile interval."""
+    rng = np.random.default_rng(0)
+    draws = [statistic([scores[i] for i in rng.integers(len(scores), size=len(scores))]) for _ in range(num)]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Estimate(statistic(scores), float(low), float(high))
+
+
+def show(estimate: Estimate) -> str:
+    """Write an estimate as ``mean [low, high]``."""
+    digits = 3 if abs(estimate.mean) < 10 else 0
+    return f"{estimate.mean:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def table(scores: Scores) -> str:
+    """Return the main table in Markdown."""
+    head = ["method", *(title for _, title in COLUMNS), "AURC", "coverage of the 90 % volume interval"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for method, title in METHODS:
+        chosen = select(scores, method)
+        if not chosen:
+            continue
+        cells = [title, *(show(mean_of(chosen, name)) for name, _ in COLUMNS), show(bootstrap(chosen, case_aurc))]
+        has_interval = np.isfinite(column(chosen, "interval_low_ml")).all()
+        cells.append(show(bootstrap(chosen, coverage)) if has_interval else "–")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def differences(scores: Scores, theirs: str) -> dict[str, Estimate]:
+    """Return EnTrust minus a rival, paired by patient."""
+    ours, rival = select(scores, CROSS_VALIDATED), select(scores, theirs)
+    return {
+        name: paired_bootstrap(column(ours, name) - column(rival, name))
+        for name in ("dice", "ece", "brier", "nll", "volume_crps_ml")
+    }
+
+
+def difference_table(scores: Scores) -> str:
+    """Return the paired differences in Markdown."""
+    lines = ["| EnTrust minus | Dice | ECE | Brier | NLL | volume CRPS, ml |", "|---|---|---|---|---|---|"]
+    for rival, title in METHODS[:2]:
+        if select(scores, rival):
+            lines.append(f"| {title} | " + " | ".join(show(e) for e in differences(scores, rival).values()) + " |")
+    return "\n".join(lines)
+
+
+def missing_table(scores: Scores) -> str:
+    """Return what EnTrust says when modalities are missing, in Markdown."""
+    lines = [
+        "| modalities given | patients | Dice | ECE | mean error probability | interval width / volume | coverage |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    given = sorted({s["available"] for s in scores if s["method"] == CROSS_VALIDATED}, key=lambda a: (-a.count("+"), a))
+    for available in given:
+        chosen = select(scores, CROSS_VALIDATED, available)
+        for score in chosen:
+            width = score["interval_high_ml"] - score["interval_low_ml"]
+            score["relative_width"] = width / max(score["volume_ml"], 1.0)
+        median = float(np.median(column(chosen, "relative_width")))
+        lines.append(
+            f"| {available} | {len(chosen)} | {show(mean_of(chosen, 'dice'))} | {show(mean_of(chosen, 'ece'))} | "
+            f"{show(mean_of(chosen, 'mean_error_probability'))} | {median:.2f} (median) | {coverage(chosen):.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def failure_table(scores: Scores) -> str:
+    """Return the patients that went worst and what the service would have said, in Markdown."""
+    chosen = sorted(select(scores, CROSS_VALIDATED), key=lambda s: s["dice"])
+    lines = [
+        "| patient | Dice | volume (90 % interval) / reference, ml | hypotheses' agreement | mean error probability |",
+        "|---|---|---|---|---|",
+    ]
+    for s in chosen:
+        lines.append(
+            f"| {s['patient']} | {s['dice']:.2f} | {s['volume_ml']:.0f} ({s['interval_low_ml']:.0f}–"
+            f"{s['interval_high_ml']:.0f}) / {s['truth_ml']:.0f} | {s['confidence']:.2f} | "
+            f"{s['mean_error_probability']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def summary(scores: Scores) -> dict[str, Any]:
+    """Return the numbers that travel with the released weights."""
+    return {
+        method: {
+            **{name: asdict(mean_of(chosen, name)) for name, _ in COLUMNS},
+            "aurc": asdict(bootstrap(chosen, case_aurc)),
+            "patients": len(chosen),
+        }
+        for method, _ in METHODS
+        if (chosen := select(scores, method))
+    }

@@ -1,0 +1,90 @@
+"""The runs of the oncology benchmark by name: five folds and the release, each with its split and its folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from entrust.contract import ONCOLOGY, Task
+from training.augment import BatchSource
+from training.baselines.unet import EarlyFusionConfig, EarlyFusionUNet, cross_entropy_loss
+from training.config import FitConfig, conflict_stage
+from training.datasets.case import TrainingCase
+from training.datasets.oncology import DEMONSTRATION, find_root, list_patients, load_patient
+from training.datasets.simulated import TRAINING_SEEDS, load_phantom
+from training.entrust_model import EnTrustNetworks, SegDiffLoss
+from training.fit import LossFunction, Progress, fit
+from training.splits import NUM_FOLDS, Split, cross_validation, release
+
+RELEASE = "release"
+RUN_NAMES = (RELEASE, *(f"fold{i}" for i in range(NUM_FOLDS)))
+MODELS = ("entrust", "entrust+conflict", "unet")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One split of the patients and where its files lie.
+
+    Attributes:
+        name: ``release`` or ``fold0`` … ``fold4``.
+        folder: Checkpoints and intermediate results.
+        config: Numbers of the fit.
+    """
+
+    name: str
+    folder: Path
+    config: FitConfig
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return ONCOLOGY
+
+    @property
+    def split(self) -> Split:
+        """Patients of this run."""
+        patients = list_patients(find_root())
+        if self.name == RELEASE:
+            return release(patients, DEMONSTRATION)
+        return cross_validation(patients, int(self.name.removeprefix("fold")))
+
+    def patients(self, names: tuple[str, ...]) -> list[TrainingCase]:
+        """Read patients."""
+        root = find_root()
+        return [load_patient(root, name) for name in names]
+
+    def fit(self, model: str, progress: Progress | None = None) -> nn.Module:
+        """Fit one of :data:`MODELS` on the training patients and phantoms, or resume, or just load.
+
+        Args:
+            model: ``entrust``, ``entrust+conflict`` (which goes on from it) or ``unet``.
+            progress: Hears the losses.
+
+        Returns:
+            The fitted module in evaluation mode.
+        """
+        torch.manual_seed(self.config.seed)
+        if model == "unet":
+            return self._fit(model, EarlyFusionUNet(EarlyFusionConfig()), cross_entropy_loss, self.config, progress)
+        if model == "entrust":
+            module = EnTrustNetworks(self.config)
+            return self._fit(model, module, SegDiffLoss(self.config, self.task.schedule), self.config, progress)
+        base, config = self.fit("entrust", progress), conflict_stage(self.config)
+        return self._fit(model, base, SegDiffLoss(config, self.task.schedule), config, progress)
+
+    def _fit(
+        self, model: str, module: nn.Module, loss: LossFunction, config: FitConfig, progress: Progress | None
+    ) -> nn.Module:
+        def make_source() -> BatchSource:
+            return BatchSource(
+                self.patients(self.split.train),
+                [load_phantom(seed) for seed in TRAINING_SEEDS[: config.num_phantoms]],
+                phantom_share=config.phantom_share,
+                offsets=self.task.context_offsets,
+                config=config.augment,
+                batch=config.batch,
+                seed=config.seed,
+            )
+
+        return fit(module, loss, make_source, config, self.folder / model, progress)
