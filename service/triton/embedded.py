@@ -28,7 +28,7 @@ from service.observability.events import SILENCE, TritonObserver
 from service.shared_memory import Namespace, sweep
 from service.triton.canary import Canary, ask, digest
 from service.triton.installation import Installation, library_path
-from service.triton.processes import end_orphans, stubs
+from service.triton.processes import end_orphans, is_running, stubs
 
 log = structlog.get_logger()
 
@@ -286,6 +286,8 @@ class EmbeddedTriton:
             if not broken and clock() >= due:
                 broken = await self._broken_models()
                 due = clock() + self._canary_interval_seconds
+            if not is_running(self.pid):
+                continue  # the server is gone, and its stubs with it: its end is about to be told above
             if broken:
                 await self._reload(broken)
             if self._missed >= MISSED_CANARIES:

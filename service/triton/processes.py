@@ -28,6 +28,15 @@ def stubs(server_pid: int) -> dict[int, tuple[str, ...]]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process exists and has not ended; one that nobody has waited for yet has ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
+
+
 def end_orphans(known: Mapping[int, tuple[str, ...]]) -> None:
     """Kill stubs whose server is dead; they would keep its ports for some time.
 

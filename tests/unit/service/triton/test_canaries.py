@@ -1,4 +1,5 @@
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from entrust.contract import TASKS, model_contracts
 from service.triton.canary import digest, task_canaries
 from service.triton.installation import SOURCES, Installation
-from service.triton.processes import end_orphans, stubs
+from service.triton.processes import end_orphans, is_running, stubs
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -55,3 +56,13 @@ def test_an_installation_is_current_only_as_it_was_wanted(tmp_path: Path) -> Non
 def test_a_number_given_to_another_program_is_left_alone() -> None:
     assert stubs(os.getpid()) == {}
     end_orphans({os.getpid(): ("/somewhere/triton_python_backend_stub",)})  # or this test would not pass
+
+
+def test_a_process_that_ended_does_not_run_even_before_anybody_asks_how() -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    assert is_running(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, and still in the table of processes
+    assert not is_running(process.pid)
+    process.wait()
+    assert not is_running(process.pid)
