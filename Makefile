@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check serve train export lock triton clean
+.PHONY: help demo test check check-containers e2e-containers sbom serve train export lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -14,10 +14,11 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := .cache/tools
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
@@ -26,12 +27,29 @@ test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: $(VENV)/.development  ## lint, format, types, architecture, spelling
+check: $(VENV)/.development check-containers  ## lint, format, types, architecture, spelling, containers, licences
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the compose files, judge the gateway's licences
+	$(TOOLS)/bin/hadolint Dockerfile tests/containers/stand-ins.Dockerfile
+	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(TOOLS)/bin/podman-compose --file docker-compose.yml config >/dev/null
+	$(TOOLS)/bin/podman-compose --file docker-compose.yml --file deploy/compose/host-network.yml config >/dev/null
+
+e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (15 minutes, 15 GB, root)
+	@deploy/scripts/install-system-tools podman:podman buildah:buildah runc:runc debootstrap:debootstrap
+	$(BIN)/python -m pytest tests/containers $(PYTEST_ARGS)
+
+sbom: $(TOOLS)/.installed .cache/gateway/.installed  ## list the gateway's parts and licences in out/sbom/, fail on one not allowed
+	@mkdir -p out/sbom
+	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type application \
+		--output-file out/sbom/gateway.cdx.json .cache/gateway/bin/python
+	$(TOOLS)/bin/pip-licenses --python .cache/gateway/bin/python --with-urls --format markdown --output-file out/sbom/licences.md
+	$(TOOLS)/bin/pip-licenses --python .cache/gateway/bin/python --format json | $(BIN)/python deploy/containers/licences.py
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve
@@ -66,4 +84,15 @@ $(VENV)/.gateway: $(BIN)/python pyproject.toml requirements.lock
 
 $(VENV)/.development: $(VENV)/.gateway
 	$(PIP) --editable '.[train,export,dev]'
+	@touch $@
+
+$(TOOLS)/.installed: $(BIN)/python deploy/containers/tools.txt
+	"$(PYTHON)" -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement deploy/containers/tools.txt
+	@touch $@
+
+.cache/gateway/.installed: $(BIN)/python pyproject.toml requirements.lock
+	"$(PYTHON)" -m venv .cache/gateway
+	.cache/gateway/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	.cache/gateway/bin/python -m pip uninstall --quiet --yes pip setuptools
 	@touch $@
