@@ -63,8 +63,8 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python3", "/opt/entrust/health.py"]
 ENTRYPOINT ["entrust"]
 CMD ["serve"]
-COPY --from=gateway-builder /opt/entrust /opt/entrust
 COPY deploy/containers/gateway_health.py /opt/entrust/health.py
+COPY --from=gateway-builder /opt/entrust /opt/entrust
 
 
 FROM builder AS triton-builder
@@ -106,9 +106,9 @@ CMD ["tritonserver", \
      "--metrics-config=summary_latencies=true", \
      "--allow-gpu-metrics=false", \
      "--cuda-memory-pool-byte-size=0:0", "--pinned-memory-pool-byte-size=0"]
-COPY --from=triton-builder /opt/triton /opt/triton
 COPY deploy/triton/entrypoint.sh deploy/triton/health.py /opt/triton/
 COPY model_repository /models
+COPY --from=triton-builder /opt/triton /opt/triton
 
 
 FROM builder AS exporter-builder
@@ -131,5 +131,5 @@ WORKDIR /tmp
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "export"]
 CMD ["--task", "oncology", "--weights", "/weights/oncology.safetensors", "--out", "/models"]
-COPY --from=exporter-builder /opt/entrust /opt/entrust
 COPY weights /weights
+COPY --from=exporter-builder /opt/entrust /opt/entrust

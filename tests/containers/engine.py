@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,8 +45,10 @@ class Engine:
             '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
             f"[containers]\ndefault_ulimits = [{ulimits}]\n"
         )
+        driver = self._storage_driver()
         (self.folder / "storage.conf").write_text(
-            f'[storage]\ndriver = "vfs"\ngraphroot = "{self.folder}/storage"\nrunroot = "{self.folder}/run"\n'
+            f'[storage]\ndriver = "{driver}"\n'
+            f'graphroot = "{self.folder}/storage-{driver}"\nrunroot = "{self.folder}/run-{driver}"\n'
         )
         self._base()
 
@@ -95,6 +98,19 @@ class Engine:
             ["podman", "logs", container], env=self.environment, capture_output=True, text=True, timeout=60
         )
         return done.stdout + done.stderr
+
+    def _storage_driver(self) -> str:
+        """Return ``overlay`` where the file system can carry it; else ``vfs``, slower and many times larger."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            folder = Path(name)
+            for each in ("lower", "upper", "work", "merged"):
+                (folder / each).mkdir()
+            options = ",".join(f"{each}dir={folder / each}" for each in ("lower", "upper", "work"))
+            mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(folder / "merged")]
+            if subprocess.run(mount, capture_output=True).returncode != 0:
+                return "vfs"
+            subprocess.run(["umount", str(folder / "merged")], check=True)
+            return "overlay"
 
     def _base(self) -> None:
         """Make Debian with debootstrap: no registry of images is asked."""
