@@ -63,7 +63,10 @@ def environment(**settings: str) -> dict[str, str]:
 def service(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Service]:
     log = tmp_path / "service.log"
     settings = environment(
-        ENTRUST_TRITON__URL=triton.url, ENTRUST_REST__PORT="0", ENTRUST_JOBS__WORK_FOLDER=str(tmp_path / "work")
+        ENTRUST_TRITON__URL=triton.url,
+        ENTRUST_REST__PORT="0",
+        ENTRUST_RPC__PORT="0",
+        ENTRUST_JOBS__WORK_FOLDER=str(tmp_path / "work"),
     )
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=settings, stdout=out, stderr=out)
