@@ -18,6 +18,7 @@ CHECKED = [
         "conflict",
         "metrics",
         "normalisation",
+        "presence",
         "sampling",
         "schedule",
         "slices",
