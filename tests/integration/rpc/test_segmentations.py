@@ -110,9 +110,10 @@ async def test_a_client_that_cancels_takes_its_job_along_between_steps(stub: Any
 
 async def test_the_deadline_of_the_call_is_the_job_s(stub: Any) -> None:
     call = stub.SegmentStream(dicom_stream(**SLOW), timeout=1.5)
-    job_id = (await call.read()).job.id
+    news = aiter(call)
+    job_id = (await anext(news)).job.id
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        _ = [message async for message in call]
+        _ = [message async for message in news]
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     async for message in stub.WatchJob(pb.WatchJobRequest(job_id=job_id)):
         job = message.job

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 import trustme
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -98,6 +99,30 @@ async def test_metrics_count_calls(start_gateway: StartGateway) -> None:
     assert f'entrust_rpc_request_duration_seconds_count{{method="{NAME}/ListModels"}} 1.0' in text
     assert 'entrust_problems_total{kind="not-found"} 1.0' in text
     assert "made.up" not in text
+
+
+async def test_clients_without_a_certificate_are_kept_out(start_gateway: StartGateway, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf, client = authority.issue_cert("127.0.0.1"), authority.issue_cert("client@example.org")
+    leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
+    leaf.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    authority.cert_pem.write_to_path(tmp_path / "chain.pem", append=True)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = {
+        "certificate_file": tmp_path / "chain.pem", "key_file": tmp_path / "key.pem",
+        "client_ca_file": tmp_path / "ca.pem",
+    }  # fmt: skip
+    root = authority.cert_pem.bytes()
+    async with start_gateway(tls=tls) as own:
+        known = grpc.ssl_channel_credentials(root, client.private_key_pem.bytes(), client.cert_chain_pems[0].bytes())
+        async with grpc.aio.secure_channel(own.rpc_address, known) as channel:
+            assert (await pb_grpc.SegmentationServiceStub(channel).ListModels(pb.ListModelsRequest())).models
+        async with grpc.aio.secure_channel(own.rpc_address, grpc.ssl_channel_credentials(root)) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await pb_grpc.SegmentationServiceStub(channel).ListModels(pb.ListModelsRequest(), timeout=10)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        with pytest.raises((httpx.ReadError, httpx.ConnectError, httpx.RemoteProtocolError)):
+            await own.get("/health/live")
 
 
 async def test_tls_guards_both_faces(start_gateway: StartGateway, tmp_path: Path) -> None:
