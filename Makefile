@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check serve train export lock triton clean
+.PHONY: help demo test test-rpc check check-proto proto release-proto serve train export lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
@@ -26,12 +26,16 @@ test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone
+	$(BIN)/python -m pytest tests/integration/rpc tests/contract/test_proto.py tests/unit/service/api/test_rpc_problems.py $(PYTEST_ARGS)
+
 check: $(VENV)/.development  ## lint, format, types, architecture, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(MAKE) --no-print-directory check-proto
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve
@@ -41,6 +45,18 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 
 export: $(VENV)/.development  ## write model_repository/ from weights/
 	$(BIN)/python -m export --task $(TASK)
+
+proto: $(VENV)/.development  ## write the Python of proto/
+	$(BIN)/buf format --write
+	$(BIN)/python proto/generate.py
+
+check-proto: $(VENV)/.development  ## style of proto/, and no change that breaks clients of the released one
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against proto/released.json
+
+release-proto: check-proto  ## take proto/ as the promise that later changes are held against
+	$(BIN)/buf build --output proto/released.json
 
 lock: $(VENV)/.development  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --allow-unsafe \

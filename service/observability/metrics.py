@@ -91,6 +91,11 @@ class Metrics:
             "entrust_http_request_duration_seconds", "HTTP requests from first byte to last.", ("method", "route"),
             buckets=STAGE_BUCKETS_SECONDS, registry=r,
         )  # fmt: skip
+        self._rpcs = Counter("entrust_rpc_requests", "gRPC calls that ended.", ("method", "code"), registry=r)
+        self._rpc_seconds = Histogram(
+            "entrust_rpc_request_duration_seconds", "gRPC calls from their first message to their status.",
+            ("method",), buckets=STAGE_BUCKETS_SECONDS, registry=r,
+        )  # fmt: skip
         self._problems = Counter("entrust_problems", "Errors told to callers, by kind.", ("kind",), registry=r)
         self._log_drops = Counter("entrust_log_dropped", "What the log's allowlist left out.", ("reason",), registry=r)
         self._codes: set[str] = set()
@@ -161,6 +166,11 @@ class Metrics:
         """Record one HTTP request by its route template."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(method, route).observe(duration_seconds)
+
+    def rpc_request(self, *, method: str, code: str, duration_seconds: float) -> None:
+        """Record one gRPC call by its method and the name of its status code."""
+        self._rpcs.labels(method, code).inc()
+        self._rpc_seconds.labels(method).observe(duration_seconds)
 
     def problem(self, kind: str) -> None:
         """Count an error that a caller was told about."""
