@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc check check-proto proto release-proto serve train export lock triton clean
+.PHONY: help demo test test-rpc check check-proto check-deploy chart proto release-proto serve train export lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -17,13 +17,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
 
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
-	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump prometheus:promtool
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone
@@ -36,6 +36,16 @@ check: $(VENV)/.development  ## lint, format, types, architecture, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(MAKE) --no-print-directory check-proto
+
+chart: $(VENV)/.development  ## write what the Helm chart takes from elsewhere, and pack it into dist/
+	$(BIN)/python -m deploy.helm.chart
+	@deploy/scripts/install-kube-tools
+	.cache/kube-tools/helm package --destination dist deploy/helm/entrust
+
+check-deploy: $(VENV)/.development triton  ## lint, render and validate the Helm chart; run its command lines here
+	@deploy/scripts/install-kube-tools
+	@deploy/scripts/check-chart
+	$(BIN)/python -m pytest tests/contract/chart tests/integration/chart $(PYTEST_ARGS)
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve
