@@ -9,7 +9,7 @@ import asyncio
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,14 +24,13 @@ from entrust.drift import (
     Band,
     CalibrationReference,
     conflict_measure,
-    coverage_measure,
     intensity_measure,
 )
 from service.app import open_pipeline
 from service.jobs.job import JobState
 from service.observability.metrics import Metrics
 from service.observability.references import FOLDER
-from service.pipeline import SegmentationRequest
+from service.pipeline import SegmentationRequest, Source
 from service.settings import Settings
 from training.datasets.oncology import SUV_PER_UNIT, find_root
 
@@ -51,15 +50,13 @@ class Recorder(Metrics):
         *,
         task: str,  # noqa: ARG002  (one task at a time)
         intensities: Mapping[str, Mapping[str, float]],
-        coverage: Mapping[str, float],
+        coverage: Mapping[str, float],  # noqa: ARG002  (decided by who cropped the images, not by a scanner)
         slice_spacing_mm: Mapping[str, float],  # noqa: ARG002  (the released images were resampled)
     ) -> None:
         """Keep the measures of the input."""
         for slug, statistics in intensities.items():
             for statistic, value in statistics.items():
                 self.values[intensity_measure(slug, statistic)].append(value)
-        for slug, share in coverage.items():
-            self.values[coverage_measure(slug)].append(share)
 
     def trust(
         self,
@@ -82,6 +79,7 @@ class Recorder(Metrics):
 
 def write_study(root: Path, patient: str, folder: Path) -> dict[str, Path]:
     """Write a patient's images in the units that the gateway takes: HU, SUV, and T1 where it was acquired."""
+    folder.mkdir()
     source = root / patient
     ct, pet, t1, field = (
         sitk.ReadImage(str(source / f"{stem}.nii.gz")) for stem in ("ct", "pet_suvx500", "mr_t1_norm4000", "mr_fov")
@@ -96,30 +94,39 @@ def write_study(root: Path, patient: str, folder: Path) -> dict[str, Path]:
     return paths
 
 
-async def measure(task: Task, patients: list[str]) -> CalibrationReference:
-    """Send the patients through the pipeline.
+async def measure(task: Task, sources: Sequence[Source]) -> CalibrationReference:
+    """Send studies through the pipeline.
 
     Raises:
         EnTrustError: Whatever stands in the way.
     """
-    recorder, root = Recorder(task), find_root()
+    recorder = Recorder(task)
     async with open_pipeline(Settings(), recorder) as pipeline:
-        for patient in patients:
-            with tempfile.TemporaryDirectory(prefix="entrust-reference-") as folder:
-                study = await asyncio.to_thread(write_study, root, patient, Path(folder))
-                request = SegmentationRequest(task.name, task.num_hypotheses, task.num_steps)
-                await pipeline.segment(request, study)
-            typer.echo(f"{patient} measured", err=True)
+        for number, source in enumerate(sources, start=1):
+            await pipeline.segment(SegmentationRequest(task.name, task.num_hypotheses, task.num_steps), source)
+            typer.echo(f"{number} of {len(sources)} measured", err=True)
     bands = {name: Band.of(values) for name, values in recorder.values.items()}
-    return CalibrationReference(task.name, recorder.digest, len(patients), bands)
+    return CalibrationReference(task.name, recorder.digest, len(sources), bands)
 
 
-def main(task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")] = "oncology") -> None:
-    """Measure the calibration set of the released weights, and write it where the gateway reads it."""
-    card = json.loads((WEIGHTS / f"{task}.json").read_text(encoding="utf-8"))
-    reference = asyncio.run(measure(get_task(task), card["splits"]["calibration"]))
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{task}.json").write_text(reference.to_json(), encoding="utf-8")
+def main(
+    studies: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Complete DICOM studies of your own; the released weights' calibration set when absent."),
+    ] = None,
+    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")] = "oncology",
+    out: Annotated[Path, typer.Option(help="Folder for <task>.json; ENTRUST_METRICS__REFERENCES names it.")] = FOLDER,
+) -> None:
+    """Measure what the calibration set looks like, and write it where the gateway reads it."""
+    with tempfile.TemporaryDirectory(prefix="entrust-reference-") as folder:
+        sources: list[Source] = list(studies or [])
+        if not sources:
+            root = find_root()
+            card = json.loads((WEIGHTS / f"{task}.json").read_text(encoding="utf-8"))
+            sources = [write_study(root, name, Path(folder) / name) for name in card["splits"]["calibration"]]
+        reference = asyncio.run(measure(get_task(task), sources))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{task}.json").write_text(reference.to_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,11 +57,6 @@ def intensity_measure(slug: str, statistic: str) -> str:
     return f"{slug}-intensity-{statistic}"
 
 
-def coverage_measure(slug: str) -> str:
-    """Return the name of the share of the volume that a modality covers."""
-    return f"{slug}-coverage"
-
-
 def conflict_measure(pair: str) -> str:
     """Return the name of the share in which a pair of modalities disagrees; ``ct-pet`` and the like."""
     return f"{pair}-conflict"

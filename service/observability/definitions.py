@@ -40,7 +40,12 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, JOBS, SAMPLING, TRITON = "Doors", "Jobs and delivery", "Stages and sampling steps", "Triton as the gateway sees it"
+DOORS, JOBS, SAMPLING, TRITON = (
+    "Doors",
+    "Jobs and delivery",
+    "Stages and sampling steps",
+    "Triton as the gateway sees it",
+)
 TRUST, DRIFT, GATEWAY = "Trust", "Inputs, and drift against the calibration set", "The gateway itself"
 
 DEFINITIONS: tuple[Definition, ...] = (

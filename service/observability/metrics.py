@@ -18,7 +18,6 @@ from entrust.drift import (
     VERDICTS,
     CalibrationReference,
     conflict_measure,
-    coverage_measure,
     intensity_measure,
 )
 from entrust.errors import ErrorKind
@@ -179,7 +178,6 @@ class Metrics:
                 self._compare(task, intensity_measure(slug, statistic), value)
         for slug, share in coverage.items():
             self._coverage.labels(task, slug).observe(share)
-            self._compare(task, coverage_measure(slug), share)
         for slug, spacing_mm in slice_spacing_mm.items():
             self._slice_spacing.labels(task, slug).observe(spacing_mm / 1000.0)
 
@@ -320,5 +318,3 @@ def _collector(definition: Definition, registry: CollectorRegistry) -> Collector
     return Histogram(
         name, definition.help, definition.labels, unit=definition.unit, buckets=definition.buckets, registry=registry
     )
-
-

@@ -94,7 +94,9 @@ def test_the_document_is_what_the_definitions_say() -> None:
 def test_the_document_names_each_metric_with_its_labels_type_and_unit(metrics: Metrics) -> None:
     rows = {
         m[1].removesuffix("_total"): (m[2], m[3], m[4].strip())
-        for m in re.finditer(r"^\| `(entrust_\w+)` \| (\w+) \| (\w*) \| ([a-z_, ]*)\|", reference.render(), re.MULTILINE)
+        for m in re.finditer(
+            r"^\| `(entrust_\w+)` \| (\w+) \| (\w*) \| ([a-z_, ]*)\|", reference.render(), re.MULTILINE
+        )
     }
     collectors = {c for c in metrics.registry._collector_to_names if hasattr(c, "_labelnames")}
     assert rows == {
@@ -156,7 +158,7 @@ def test_trust_is_compared_for_complete_studies_by_the_same_weights(
 
 
 def test_series_that_are_known_beforehand_start_at_zero(referenced: Metrics) -> None:
-    finished = dict((labels["outcome"], v) for labels, v in samples(referenced, "entrust_jobs_finished_total"))
+    finished = {labels["outcome"]: v for labels, v in samples(referenced, "entrust_jobs_finished_total")}
     assert finished == dict.fromkeys(["succeeded", *ErrorKind], 0.0)
     canaries = [(labels["outcome"], v) for labels, v in samples(referenced, "entrust_triton_canaries_total")]
     assert sorted(canaries) == [("late", 0.0), ("ok", 0.0), ("wrong", 0.0)]
