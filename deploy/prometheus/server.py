@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,15 +107,22 @@ def running_alertmanager(config: str, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], ready_url: str, log: Path, ready_seconds: float) -> Iterator[None]:
-    """Run a program until the end of the block; it is there once ``ready_url`` answers.
+def running(
+    command: Sequence[str],
+    ready_url: str,
+    log: Path,
+    ready_seconds: float,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """Run a program until the end of the block and give its process number; it is there once ``ready_url`` answers.
 
     Raises:
         ServerError: It ended, or did not answer in time.
     """
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603  (our own command line)
-            list(command), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            list(command), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, env=environment
         )
     try:
         deadline = time.monotonic() + ready_seconds
@@ -123,7 +130,7 @@ def running(command: Sequence[str], ready_url: str, log: Path, ready_seconds: fl
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerError(f"{Path(command[0]).name} is not ready:\n{log.read_text()[-LOG_TAIL_CHARACTERS:]}")
             time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
             if process.poll() is not None:

@@ -1,6 +1,5 @@
 """A real Prometheus that scrapes what a test names, and a real Alertmanager."""
 
-import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +12,7 @@ import yaml
 from deploy.prometheus.server import Prometheus, running_alertmanager, running_prometheus
 
 StartPrometheus = Callable[..., AbstractContextManager[Prometheus]]
-"""``start_prometheus({"entrust-gateway": ["127.0.0.1:8080"]}, rules=…)`` gives a Prometheus that scrapes every second."""
+"""``start_prometheus({"job": ["127.0.0.1:8080"]}, rules=…)`` gives a Prometheus that scrapes every second."""
 NEEDED = {
     "promtool": ("promtool",),
     "prometheus": ("prometheus",),
@@ -59,8 +58,12 @@ def start_prometheus(prometheus_programs: None, tmp_path_factory: pytest.TempPat
     return start
 
 
-@pytest.fixture
-def alertmanager(prometheus_programs: None, tmp_path: Path) -> contextlib.AbstractContextManager[str]:
-    """A server that keeps every alert at once."""
+StartAlertmanager = Callable[[Path], AbstractContextManager[str]]
+"""``start_alertmanager(folder)`` gives the address of a server that shows every alert at once."""
+
+
+@pytest.fixture(scope="session")
+def start_alertmanager(prometheus_programs: None) -> StartAlertmanager:
+    """Start servers in a folder of the test's own."""
     config = {"route": {"receiver": "nobody", "group_wait": "0s"}, "receivers": [{"name": "nobody"}]}
-    return running_alertmanager(yaml.safe_dump(config), tmp_path)
+    return lambda folder: running_alertmanager(yaml.safe_dump(config), folder)
