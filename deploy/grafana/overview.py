@@ -71,10 +71,11 @@ OVERVIEW = Dashboard(
                 Panel(
                     "Requests by route and status", "reqps",
                     (Query(
-                        f"sum by (method, route, status) (rate(entrust_http_requests_total[{RATE}]))",
+                        f"sum by (method, route, status) "
+                        f'(rate(entrust_http_requests_total{{route!~"/metrics|/health/.+"}}[{RATE}]))',
                         "{{method}} {{route}} {{status}}",
                     ),),
-                    "REST alone.", width=12,
+                    "REST alone, without health checks and scrapes.", width=12,
                 ),
                 Panel(
                     "Problems told to callers", "ops",

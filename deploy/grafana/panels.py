@@ -120,7 +120,13 @@ def to_json(page: Dashboard) -> str:
 
 def _panel(panel: Panel) -> Any:
     builder: Any = {"lines": _lines, "heatmap": _heatmap, "stat": _stat}[panel.kind](panel)
-    builder = builder.title(panel.title).description(panel.description).datasource(SOURCE).span(panel.width).height(8)
+    builder = (
+        builder.title(panel.title)
+        .description(panel.description)
+        .datasource(SOURCE)
+        .span(panel.width)
+        .height(4 if panel.kind == "stat" else 8)
+    )
     for letter, query in zip(REFERENCE_LETTERS, panel.queries, strict=False):
         target = prometheus.Dataquery().expr(query.expression).legend_format(query.legend).ref_id(letter)
         target = target.format(PromQueryFormat.HEATMAP if panel.kind == "heatmap" else PromQueryFormat.TIME_SERIES)

@@ -272,6 +272,8 @@ class Metrics:
             self._delivered.labels(door)
             for outcome in OUTCOMES:
                 self._door_requests.labels(door, outcome)
+        for kind in ErrorKind:
+            self._problems.labels(kind.value)
         for action in REPAIRS:
             self._repairs.labels(action)
         for model in models:

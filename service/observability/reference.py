@@ -9,7 +9,7 @@ HEAD = """\
 
 `GET /metrics` speaks Prometheus' text format, and OpenMetrics to scrapers that prefer it. Names are
 `entrust_<noun>_<base unit>`; counters end in `_total`. Every label has a bounded set of values; none identifies
-anybody. [operations.md](operations.md) says how to scrape, and shows the dashboards and alerts made of these.
+anybody. [monitoring.md](monitoring.md) says how to scrape, and shows the dashboards and alerts made of these.
 """
 
 TAIL = """

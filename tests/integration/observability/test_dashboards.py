@@ -151,6 +151,8 @@ def test_the_pictures_agree_with_what_was_done(observed: Prometheus) -> None:
     (failed,) = observed.query('sum(entrust_jobs_finished_total{outcome="invalid-input"})')
     (good,) = observed.query('sum(entrust_jobs_finished_total{outcome="succeeded"})')
     assert (float(failed["value"][1]), float(good["value"][1])) == (3.0, 6.0)
+    (told,) = observed.query('sum(entrust_problems_total{kind="invalid-input"})')
+    assert float(told["value"][1]) == 3.0, "who waited for a job that failed was told so"
     (dead,) = observed.query("sum(entrust_triton_stub_deaths_total)")
     assert float(dead["value"][1]) == 1.0
     (calls,) = observed.query('sum(entrust_triton_call_duration_seconds_count{model="oncology_denoiser"})')
