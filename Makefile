@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc check check-proto check-deploy chart proto release-proto serve train export lock triton clean
+.PHONY: help demo test test-rpc check check-proto check-deploy check-alerts chart proto release-proto serve train export \
+	reference dashboards dashboard-image lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -12,18 +13,20 @@ SEED ?=
 OUT ?= out/demo
 PYTEST_ARGS ?=
 
+PROMETHEUS := prometheus:promtool prometheus-alertmanager:prometheus-alertmanager
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
 
 demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
 
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
-	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump prometheus:promtool
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(PROMETHEUS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone
@@ -67,6 +70,22 @@ check-proto: $(VENV)/.development  ## style of proto/, and no change that breaks
 
 release-proto: check-proto  ## take proto/ as the promise that later changes are held against
 	$(BIN)/buf build --output proto/released.json
+
+reference: $(VENV)/.development triton  ## measure what the calibration set looks like (minutes; after new weights)
+	$(BIN)/python -m demo.reference --task $(TASK)
+
+dashboards: $(VENV)/.development  ## write dashboards, alert rules and docs/metrics.md from their code
+	$(BIN)/python -m deploy.grafana
+	$(BIN)/python -m deploy.prometheus
+	$(BIN)/python -m service.observability.reference > docs/metrics.md
+
+check-alerts: $(VENV)/.development  ## check the alert rules, and test each with its text
+	@deploy/scripts/install-system-tools $(PROMETHEUS)
+	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules rules_test.yml rules_slow_test.yml
+
+dashboard-image: $(VENV)/.development triton  ## run a real service for some minutes and draw docs/images/dashboard.png
+	@deploy/scripts/install-system-tools $(PROMETHEUS)
+	$(BIN)/python -m deploy.grafana.look
 
 lock: $(VENV)/.development  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --allow-unsafe \

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 
-from entrust.contract import TASKS
+from entrust.contract import TASKS, model_contracts
 from entrust.errors import InvalidInputError
 from service.api.rest.application import create_application
 from service.api.rpc.application import RpcLimits
@@ -33,6 +33,7 @@ from service.jobs.runner import JobRunner
 from service.jobs.store import MemoryJobStore
 from service.observability.logs import configure_logging, get_logger
 from service.observability.metrics import Metrics
+from service.observability.references import load_references
 from service.pipeline import Pipeline
 from service.settings import Settings
 from service.triton.canary import task_canaries
@@ -48,9 +49,22 @@ BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def make_metrics() -> Metrics:
-    """Build the metrics of one process."""
-    return Metrics(pairs={name: task.pairs for name, task in TASKS.items()}, states=[s.value for s in JobState])
+def make_metrics(references: Path | None = None) -> Metrics:
+    """Build the metrics of one process.
+
+    Args:
+        references: Folder of the calibration references; the released weights' own when not given.
+
+    Raises:
+        InvalidInputError: A reference cannot be read.
+    """
+    return Metrics(
+        pairs={name: task.pairs for name, task in TASKS.items()},
+        states=[s.value for s in JobState],
+        modalities={name: task.slugs for name, task in TASKS.items()},
+        models=[contract.name for task in TASKS.values() for contract in model_contracts(task).values()],
+        references=load_references(TASKS, references),
+    )
 
 
 @contextlib.asynccontextmanager
@@ -70,6 +84,7 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
                 canaries,
                 installation=Installation(triton.home) if triton.home else None,
                 start_timeout_seconds=triton.start_timeout_seconds,
+                metrics_port=triton.metrics_port,
                 observer=metrics,
             )
             url = (await stack.enter_async_context(embedded)).url
@@ -138,7 +153,7 @@ async def serve(settings: Settings) -> None:
         InvalidInputError: An address cannot be listened on, or a secret's file cannot be used.
         ModelUnavailableError: The embedded Triton does not start.
     """
-    metrics = make_metrics()
+    metrics = make_metrics(settings.metrics.references)
     configure_logging(level=settings.logs.level, form=settings.logs.format, on_drop=metrics.log_dropped)
     access, certificate = Access(read_tokens(settings.auth.token_file)), read_certificate(settings)
     async with contextlib.AsyncExitStack() as stack:

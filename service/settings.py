@@ -108,6 +108,7 @@ class TritonSettings(_Group):
         repository: Model repository of the embedded server; the project's own when empty.
         home: Folder with the embedded server's files and environment; the project's own when empty.
         start_timeout_seconds: How long the embedded server may take to become ready.
+        metrics_port: Port of the embedded server's own metrics, for Prometheus; 0 picks a free one.
         precision: Label of the per-step metrics: what the deployed engines compute in.
     """
 
@@ -116,6 +117,7 @@ class TritonSettings(_Group):
     repository: Path | None = None
     home: Path | None = None
     start_timeout_seconds: float = Field(default=120.0, gt=0.0, le=3600.0)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
 
@@ -172,6 +174,17 @@ class IngestSettings(_Group):
     max_voxels: int = Field(default=512 * 512 * 2048, ge=1, le=2**33)
 
 
+class MetricsSettings(_Group):
+    """What is told to Prometheus.
+
+    Attributes:
+        references: Folder with ``<task>.json``, what the calibration set looked like; the released weights' own when
+            empty.
+    """
+
+    references: Path | None = None
+
+
 class LogSettings(_Group):
     """What is written to standard error.
 
@@ -203,6 +216,7 @@ class Settings(BaseSettings):
     jobs: JobsSettings = JobsSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
+    metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 
 

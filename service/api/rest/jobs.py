@@ -101,7 +101,9 @@ async def delete_job(job_id: JobId, gateway: Behind) -> Response:
 async def read_results(job_id: JobId, request: Request, gateway: Behind) -> Response:
     """Collect the results; a job that failed answers with its problem."""
     job = await gateway.runner.store.get(job_id)
-    return await answer_results(gateway.runner, job, request.headers.get("accept", ""), request.state.request_id)
+    return await answer_results(
+        gateway.runner, gateway.metrics, job, request.headers.get("accept", ""), request.state.request_id
+    )
 
 
 @router.get(

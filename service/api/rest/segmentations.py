@@ -115,7 +115,7 @@ async def create_segmentation(request: Request, gateway: Behind) -> Response:
     if parameters.wait:
         job = await _wait(request, gateway, job)
         if job.state.final:
-            return await answer_results(gateway.runner, job, accept, request_id)
+            return await answer_results(gateway.runner, gateway.metrics, job, accept, request_id)
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "2"}
     return JSONResponse(job_resource(job).model_dump(mode="json"), 202, headers)
 

@@ -13,6 +13,7 @@ import structlog
 
 from entrust.errors import EnTrustError, InternalError
 from service.api.rpc.problems import CODES, STATUS_KEY, JobEndedError, status_of
+from service.api.rpc.results import delivered_bytes
 from service.intake.access import Access
 from service.jobs.job import Failure
 from service.observability.logs import describe_exception, get_logger
@@ -21,7 +22,19 @@ from service.observability.metrics import Metrics
 log = get_logger(__name__)
 HEALTH = "/grpc.health.v1.Health/"
 """Open to anybody, as over HTTP, and polled: logged only when it fails."""
+REFLECTION = "/grpc.reflection."
 REQUEST_ID_KEY = "x-request-id"
+DOOR = "grpc"
+FAILED = frozenset(
+    {
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+"""Codes by which a call failed through no fault of its caller, as the 5xx of HTTP."""
 
 
 class Boundary(grpc.aio.ServerInterceptor):
@@ -55,11 +68,14 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _wrap(self, behaviour: Callable[..., Any], route: str) -> Callable[..., Any]:
         async def answer(request: Any, context: Any) -> Any:
             async with self._around(route, context):
-                return await behaviour(request, context)
+                response = await behaviour(request, context)
+                self._deliver(response)
+                return response
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
             async with self._around(route, context):
                 async for message in behaviour(request, context):
+                    self._deliver(message)
                     yield message
 
         return stream if inspect.isasyncgenfunction(behaviour) else answer
@@ -102,10 +118,28 @@ class Boundary(grpc.aio.ServerInterceptor):
                 trailers = ((REQUEST_ID_KEY, request_id), (STATUS_KEY, status.SerializeToString()))
                 await context.abort(CODES[failure.kind], failure.message, trailers)
 
+    def _deliver(self, message: Any) -> None:
+        """Count the results in an answer."""
+        if size_bytes := delivered_bytes(message):
+            self._metrics.delivered(door=DOOR, size_bytes=size_bytes)
+
     def _record(self, route: str, code: grpc.StatusCode, seconds: float) -> None:
         self._metrics.rpc_request(method=route.removeprefix("/"), code=code.name, duration_seconds=seconds)
+        if not route.startswith((HEALTH, REFLECTION)):
+            self._metrics.door_request(door=DOOR, outcome=outcome_of(code), duration_seconds=seconds)
         if not route.startswith(HEALTH) or code is not grpc.StatusCode.OK:
             log.info("request", method="gRPC", route=route, status=code.name, duration_seconds=round(seconds, 4))
+
+
+def outcome_of(code: grpc.StatusCode) -> str:
+    """Return how a call ended: by whose fault, or whether the caller left before there was an answer."""
+    if code is grpc.StatusCode.OK:
+        return "ok"
+    if code is grpc.StatusCode.CANCELLED:
+        return "left"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return "overloaded"
+    return "failed" if code in FAILED else "refused"
 
 
 def _code(context: Any) -> grpc.StatusCode:

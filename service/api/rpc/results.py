@@ -59,3 +59,12 @@ async def result_chunks(
             yield pb.ResultChunk(
                 info=info_resource(known[name]), offset_bytes=offset, data=product.content[offset : offset + size]
             )
+
+
+def delivered_bytes(message: object) -> int:
+    """Return how much of results an answer carries."""
+    if isinstance(message, pb.SegmentResponse):
+        return sum(len(file.content) for file in message.results)
+    if isinstance(message, pb.SegmentStreamResponse | pb.WatchJobResponse):
+        return len(message.result.data)
+    return 0
