@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check serve train export reference dashboards check-alerts dashboard-image lock triton clean
+.PHONY: help demo test test-rpc check check-proto check-deploy check-alerts chart proto release-proto serve train export \
+	reference dashboards dashboard-image lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -28,12 +29,26 @@ test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(PROMETHEUS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone
+	$(BIN)/python -m pytest tests/integration/rpc tests/contract/test_proto.py tests/unit/service/api/test_rpc_problems.py $(PYTEST_ARGS)
+
 check: $(VENV)/.development  ## lint, format, types, architecture, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(MAKE) --no-print-directory check-proto
+
+chart: $(VENV)/.development  ## write what the Helm chart takes from elsewhere, and pack it into dist/
+	$(BIN)/python -m deploy.helm.chart
+	@deploy/scripts/install-kube-tools
+	.cache/kube-tools/helm package --destination dist deploy/helm/entrust
+
+check-deploy: $(VENV)/.development triton  ## lint, render and validate the Helm chart; run its command lines here
+	@deploy/scripts/install-kube-tools
+	@deploy/scripts/check-chart
+	$(BIN)/python -m pytest tests/contract/chart tests/integration/chart $(PYTEST_ARGS)
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve
@@ -43,6 +58,18 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 
 export: $(VENV)/.development  ## write model_repository/ from weights/
 	$(BIN)/python -m export --task $(TASK)
+
+proto: $(VENV)/.development  ## write the Python of proto/
+	$(BIN)/buf format --write
+	$(BIN)/python proto/generate.py
+
+check-proto: $(VENV)/.development  ## style of proto/, and no change that breaks clients of the released one
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against proto/released.json
+
+release-proto: check-proto  ## take proto/ as the promise that later changes are held against
+	$(BIN)/buf build --output proto/released.json
 
 reference: $(VENV)/.development triton  ## measure what the calibration set looks like (minutes; after new weights)
 	$(BIN)/python -m demo.reference --task $(TASK)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from entrust.errors import InvalidInputError
@@ -44,6 +44,59 @@ class RestSettings(_Group):
     max_wait_seconds: float = Field(default=1800.0, gt=0.0, le=86_400.0)
     upload_timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
     shutdown_grace_seconds: float = Field(default=10.0, ge=0.0, le=600.0)
+
+
+class RpcSettings(_Group):
+    """The gRPC face.
+
+    Attributes:
+        enabled: Whether it is served.
+        host: Address to listen on; loopback unless tokens and TLS guard it.
+        port: TCP port; 0 picks a free one.
+        max_message_bytes: Largest message; a larger study comes in pieces.
+        max_calls: Calls at a time, streams that watch included.
+        compression: How answers are compressed for clients that can read it; files that are compressed already are
+            sent as they are.
+    """
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=0, le=65535)
+    max_message_bytes: int = Field(default=16 * MEBIBYTE, ge=64 * 1024, le=1024 * MEBIBYTE)
+    max_calls: int = Field(default=256, ge=1, le=10_000)
+    compression: Literal["none", "deflate", "gzip"] = "none"
+
+
+class TlsSettings(_Group):
+    """Encryption of both faces.
+
+    Attributes:
+        certificate_file: Certificate chain in PEM; TLS where it and the key are given.
+        key_file: Its private key in PEM.
+        client_ca_file: Authorities in PEM; where given, every client needs a certificate of theirs.
+    """
+
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "TlsSettings":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.client_ca_file is not None and self.key_file is None:
+            raise ValueError("client_ca_file needs certificate_file and key_file")
+        return self
+
+
+class AuthSettings(_Group):
+    """Who may ask, over HTTP and gRPC alike; everybody where no token is set.
+
+    Attributes:
+        token_file: File with one token a line: any of them is taken, so that they can be changed one after another.
+    """
+
+    token_file: Path | None = None
 
 
 class TritonSettings(_Group):
@@ -156,6 +209,9 @@ class Settings(BaseSettings):
     )
 
     rest: RestSettings = RestSettings()
+    rpc: RpcSettings = RpcSettings()
+    auth: AuthSettings = AuthSettings()
+    tls: TlsSettings = TlsSettings()
     triton: TritonSettings = TritonSettings()
     jobs: JobsSettings = JobsSettings()
     inference: InferenceSettings = InferenceSettings()

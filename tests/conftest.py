@@ -19,6 +19,7 @@ CHECKED = [
         "drift",
         "metrics",
         "normalisation",
+        "presence",
         "sampling",
         "schedule",
         "slices",

@@ -102,12 +102,15 @@ class BatchSource:
         pool = self.phantoms if rng.random() < self.phantom_share else self.cases
         case = pool[rng.integers(len(pool))]
         size = self.config.size
+        target = case.label > 0
+        if case.conflict is not None and case.conflict.any() and rng.random() < self.config.conflict_share:
+            target = case.conflict
         if rng.random() < self.config.tumour_share:
-            depths = np.flatnonzero(case.label.any(axis=(1, 2)))
+            depths = np.flatnonzero(target.any(axis=(1, 2)))
         else:
             depths = np.arange(case.depth)
         depth = int(rng.choice(depths))
-        rows, columns = np.nonzero(case.label[depth])
+        rows, columns = np.nonzero(target[depth])
         h, w = case.label.shape[1:]
         if rows.size and rng.random() < 0.8:
             pick = rng.integers(rows.size)

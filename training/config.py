@@ -18,6 +18,7 @@ class AugmentConfig:
         all_modalities: Probability that every modality is kept; else a uniform draw over the other subsets.
         truncate: Probability that a modality's field of view is cut.
         edit: Probability that one modality is edited to contradict the others.
+        conflict_share: Share of the samples of a case with a known conflict that are drawn around it.
     """
 
     size: int = 96
@@ -27,6 +28,7 @@ class AugmentConfig:
     all_modalities: float = 0.55
     truncate: float = 0.3
     edit: float = 0.3
+    conflict_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,19 @@ class LossWeights:
 def conflict_stage(config: "FitConfig") -> "FitConfig":
     """Return the short second stage in which EnTrust learns to say where modalities contradict each other.
 
-    More edits and phantoms, whose conflicts are known; the conflict loss counts more, and the pull of the shared codes
-    towards each other, which hides disagreement, counts less.
+    More phantoms, all with a known conflict, and more of their slices that show it; the conflict loss counts more, and
+    the pull of the shared codes towards each other, which hides disagreement, counts less.
     """
     return replace(
         config,
         iterations=600,
         learning_rate=2e-3,
-        phantom_share=0.35,
-        num_phantoms=48,
+        phantom_share=0.45,
+        num_phantoms=96,
+        phantom_conflict=True,
         warm_up=0.0,
         seed=config.seed + 7,
-        augment=replace(config.augment, edit=0.5),
+        augment=replace(config.augment, conflict_share=0.6),
         losses=replace(config.losses, conflict=1.0, alignment=0.02, unimodal=0.6),
     )
 
@@ -76,6 +79,7 @@ class FitConfig:
         self_conditioning: Probability that the denoiser sees its own first answer.
         phantom_share: Share of the samples drawn from phantoms.
         num_phantoms: Phantoms in the training set.
+        phantom_conflict: Whether PET and MR disagree somewhere in each of them; drawn by chance when ``None``.
         seed: Seed of initialisation, order and augmentation.
         checkpoint_every: Iterations between checkpoints.
     """
@@ -91,6 +95,7 @@ class FitConfig:
     self_conditioning: float = 0.5
     phantom_share: float = 0.15
     num_phantoms: int = 16
+    phantom_conflict: bool | None = None
     seed: int = 0
     checkpoint_every: int = 200
     enfuse: EnFuseConfig = field(default_factory=EnFuseConfig)

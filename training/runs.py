@@ -79,7 +79,10 @@ class Run:
         def make_source() -> BatchSource:
             return BatchSource(
                 self.patients(self.split.train),
-                [load_phantom(seed) for seed in TRAINING_SEEDS[: config.num_phantoms]],
+                [
+                    load_phantom(seed, conflict=config.phantom_conflict)
+                    for seed in TRAINING_SEEDS[: config.num_phantoms]
+                ],
                 phantom_share=config.phantom_share,
                 offsets=self.task.context_offsets,
                 config=config.augment,

@@ -12,7 +12,7 @@ from entrust.drift import STATISTICS, VERDICTS, CalibrationReference
 from entrust.errors import ErrorKind
 from service.observability.definitions import DEFINITIONS, Definition
 
-DOORS = ("rest",)
+DOORS = ("rest", "grpc")
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
 CANARY_OUTCOMES = ("ok", "wrong", "late")
 REPAIRS = ("reload", "restart")

@@ -68,6 +68,15 @@ DEFINITIONS: tuple[Definition, ...] = (
         "entrust_http_request_duration_seconds", "histogram", DOORS, "HTTP requests from first byte to last.",
         ("method", "route"), "seconds", STAGE_BUCKETS_SECONDS,
     ),
+    Definition(
+        "entrust_rpc_requests_total", "counter", DOORS,
+        "gRPC calls that ended, by the name of their status (`OK`, `RESOURCE_EXHAUSTED`, …).", ("method", "code"),
+    ),
+    Definition(
+        "entrust_rpc_request_duration_seconds", "histogram", DOORS,
+        "gRPC calls from the first message to the status; of a stream, as long as it was followed.", ("method",),
+        "seconds", STAGE_BUCKETS_SECONDS,
+    ),
     Definition("entrust_problems_total", "counter", DOORS, "Errors told to callers, by kind.", ("kind",)),
     Definition("entrust_jobs", "gauge", JOBS, "Jobs that are kept, by state.", ("state",)),
     Definition("entrust_jobs_accepted_total", "counter", JOBS, "Jobs taken into the queue.", ("task", "priority")),

@@ -54,6 +54,8 @@ class Metrics:
         self._door_seconds = collectors.of("entrust_door_request_duration_seconds", Histogram)
         self._requests = collectors.of("entrust_http_requests_total", Counter)
         self._request_seconds = collectors.of("entrust_http_request_duration_seconds", Histogram)
+        self._rpcs = collectors.of("entrust_rpc_requests_total", Counter)
+        self._rpc_seconds = collectors.of("entrust_rpc_request_duration_seconds", Histogram)
         self._problems = collectors.of("entrust_problems_total", Counter)
         self._jobs = collectors.of("entrust_jobs", Gauge)
         self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
@@ -224,6 +226,11 @@ class Metrics:
         """Record one HTTP request by its route template."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(method, route).observe(duration_seconds)
+
+    def rpc_request(self, *, method: str, code: str, duration_seconds: float) -> None:
+        """Record one gRPC call by its method and the name of its status code."""
+        self._rpcs.labels(method, code).inc()
+        self._rpc_seconds.labels(method).observe(duration_seconds)
 
     def problem(self, kind: str) -> None:
         """Count an error that a caller was told about."""

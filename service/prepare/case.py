@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from entrust.contract import Modality, Task
 from entrust.errors import EnTrustError, GeometryConflictError, MissingModalityError
 from entrust.normalisation import normalise
+from entrust.presence import acquired
 from entrust.volume import Grid, Volume
-from service.prepare.presence import acquired
 from service.prepare.region import axial_grid, body_box
 from service.prepare.roles import LEFT_OUT, assign_roles
 from service.prepare.suv import to_suv

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from entrust.contract import ONCOLOGY
 from entrust.errors import InvalidInputError, NotFoundError
+from entrust.presence import acquired
 from training.datasets.case import TrainingCase, normalised_case
 
 DEMONSTRATION = ("STS_001", "STS_010")
@@ -69,4 +70,5 @@ def load_patient(root: Path, name: str) -> TrainingCase:
         raise InvalidInputError("A patient is not on the task's grid.", fix="Resample to 2 × 2 × 3.27 mm first.")
     arrays = {key: sitk.GetArrayFromImage(image).astype(np.float32) for key, image in read.items()}
     arrays["pet"] *= SUV_PER_UNIT
-    return normalised_case(ONCOLOGY, name, arrays, {"t1": arrays["fov"] > 0.5}, arrays["gtv"] > 0.5)
+    seen = (arrays["fov"] > 0.5) & acquired(arrays["t1"])
+    return normalised_case(ONCOLOGY, name, arrays, {"t1": seen}, arrays["gtv"] > 0.5)

@@ -5,6 +5,8 @@ import pytest
 from entrust.errors import ErrorKind
 from service.api.rest.boundary import outcome_of
 from service.api.rest.problems import PROBLEMS
+from service.api.rpc.boundary import outcome_of as rpc_outcome_of
+from service.api.rpc.problems import CODES
 from service.observability.collectors import OUTCOMES
 
 
@@ -24,3 +26,12 @@ def test_failures_of_ours_are_failures_at_the_door() -> None:
         ErrorKind.MODEL_UNAVAILABLE, ErrorKind.INFERENCE_FAILED, ErrorKind.DEADLINE_EXCEEDED,
         ErrorKind.DELIVERY_FAILED, ErrorKind.INTERNAL,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_both_doors_blame_the_same(kind: ErrorKind) -> None:
+    rest, grpc = outcome_of(PROBLEMS[kind].status), rpc_outcome_of(CODES[kind])
+    if kind is ErrorKind.CANCELLED:  # gRPC has a code for it; HTTP says that the job is gone
+        assert (rest, grpc) == ("refused", "left")
+    else:
+        assert rest == grpc

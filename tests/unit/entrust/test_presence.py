@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial import Delaunay
 
-from service.prepare.presence import acquired
+from entrust.presence import acquired
 
 
 def test_a_rotated_block_in_zeros_is_found() -> None:
