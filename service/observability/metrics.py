@@ -5,7 +5,6 @@ Series whose labels are known beforehand exist from the start, at zero: else the
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -13,27 +12,17 @@ from prometheus_client.process_collector import ProcessCollector
 
 from entrust.drift import (
     AGREEMENT_MEASURE,
-    STATISTICS,
     UNCERTAIN_MEASURE,
-    VERDICTS,
     CalibrationReference,
     conflict_measure,
     intensity_measure,
 )
-from entrust.errors import ErrorKind
-from service.observability.definitions import DEFINITIONS, Definition
+from service.observability.collectors import Collectors, start_process, start_reference, start_task
 
 MAX_STEP_INDEX = 31
 """Steps after this one share the label ``32+``: a caller's number of steps must not grow the metric."""
 MAX_CODES = 128
 """Distinct warning codes that are counted by name; later ones share ``other``."""
-DOORS = ("rest", "grpc")
-OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
-CANARY_OUTCOMES = ("ok", "wrong", "late")
-REPAIRS = ("reload", "restart")
-
-Collector = Counter | Gauge | Histogram
-C = TypeVar("C", Counter, Gauge, Histogram)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
 
@@ -60,51 +49,51 @@ class Metrics:
     ) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._collectors = {definition.name: _collector(definition, self.registry) for definition in DEFINITIONS}
-        self._door_requests = self._of("entrust_door_requests_total", Counter)
-        self._door_seconds = self._of("entrust_door_request_duration_seconds", Histogram)
-        self._requests = self._of("entrust_http_requests_total", Counter)
-        self._request_seconds = self._of("entrust_http_request_duration_seconds", Histogram)
-        self._rpcs = self._of("entrust_rpc_requests_total", Counter)
-        self._rpc_seconds = self._of("entrust_rpc_request_duration_seconds", Histogram)
-        self._problems = self._of("entrust_problems_total", Counter)
-        self._jobs = self._of("entrust_jobs", Gauge)
-        self._accepted = self._of("entrust_jobs_accepted_total", Counter)
-        self._finished = self._of("entrust_jobs_finished_total", Counter)
-        self._job_seconds = self._of("entrust_job_duration_seconds", Histogram)
-        self._wait_seconds = self._of("entrust_job_wait_duration_seconds", Histogram)
-        self._rejected = self._of("entrust_jobs_rejected_total", Counter)
-        self._queue_depth = self._of("entrust_queue_depth_jobs", Gauge)
-        self._queue_capacity = self._of("entrust_queue_capacity_jobs", Gauge)
-        self._retained = self._of("entrust_results_retained_bytes", Gauge)
-        self._delivered = self._of("entrust_results_delivered_bytes_total", Counter)
-        self._stage_seconds = self._of("entrust_stage_duration_seconds", Histogram)
-        self._step_seconds = self._of("entrust_sampling_step_duration_seconds", Histogram)
-        self._steps = self._of("entrust_sampling_steps_total", Counter)
-        self._steps_seconds = self._of("entrust_sampling_steps_seconds_total", Counter)
-        self._call_seconds = self._of("entrust_triton_call_duration_seconds", Histogram)
-        self._calls = self._of("entrust_triton_calls_total", Counter)
-        self._payload = self._of("entrust_triton_payload_bytes_total", Counter)
-        self._canaries = self._of("entrust_triton_canaries_total", Counter)
-        self._stub_deaths = self._of("entrust_triton_stub_deaths_total", Counter)
-        self._repairs = self._of("entrust_triton_repairs_total", Counter)
-        self._uncertain = self._of("entrust_uncertain_volume_ratio", Histogram)
-        self._uncertain_last = self._of("entrust_uncertain_volume_last_ratio", Gauge)
-        self._agreement = self._of("entrust_hypotheses_agreement_ratio", Histogram)
-        self._conflict = self._of("entrust_conflict_volume_ratio", Histogram)
-        self._intensity = self._of("entrust_input_intensity_ratio", Histogram)
-        self._coverage = self._of("entrust_input_coverage_ratio", Histogram)
-        self._slice_spacing = self._of("entrust_input_slice_spacing_meters", Histogram)
-        self._comparisons = self._of("entrust_calibration_comparisons_total", Counter)
-        self._warnings = self._of("entrust_input_warnings_total", Counter)
-        self._log_drops = self._of("entrust_log_dropped_total", Counter)
+        collectors = Collectors(self.registry)
+        self._door_requests = collectors.of("entrust_door_requests_total", Counter)
+        self._door_seconds = collectors.of("entrust_door_request_duration_seconds", Histogram)
+        self._requests = collectors.of("entrust_http_requests_total", Counter)
+        self._request_seconds = collectors.of("entrust_http_request_duration_seconds", Histogram)
+        self._rpcs = collectors.of("entrust_rpc_requests_total", Counter)
+        self._rpc_seconds = collectors.of("entrust_rpc_request_duration_seconds", Histogram)
+        self._problems = collectors.of("entrust_problems_total", Counter)
+        self._jobs = collectors.of("entrust_jobs", Gauge)
+        self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
+        self._finished = collectors.of("entrust_jobs_finished_total", Counter)
+        self._job_seconds = collectors.of("entrust_job_duration_seconds", Histogram)
+        self._wait_seconds = collectors.of("entrust_job_wait_duration_seconds", Histogram)
+        self._rejected = collectors.of("entrust_jobs_rejected_total", Counter)
+        self._queue_depth = collectors.of("entrust_queue_depth_jobs", Gauge)
+        self._queue_capacity = collectors.of("entrust_queue_capacity_jobs", Gauge)
+        self._retained = collectors.of("entrust_results_retained_bytes", Gauge)
+        self._delivered = collectors.of("entrust_results_delivered_bytes_total", Counter)
+        self._stage_seconds = collectors.of("entrust_stage_duration_seconds", Histogram)
+        self._step_seconds = collectors.of("entrust_sampling_step_duration_seconds", Histogram)
+        self._steps = collectors.of("entrust_sampling_steps_total", Counter)
+        self._steps_seconds = collectors.of("entrust_sampling_steps_seconds_total", Counter)
+        self._call_seconds = collectors.of("entrust_triton_call_duration_seconds", Histogram)
+        self._calls = collectors.of("entrust_triton_calls_total", Counter)
+        self._payload = collectors.of("entrust_triton_payload_bytes_total", Counter)
+        self._canaries = collectors.of("entrust_triton_canaries_total", Counter)
+        self._stub_deaths = collectors.of("entrust_triton_stub_deaths_total", Counter)
+        self._repairs = collectors.of("entrust_triton_repairs_total", Counter)
+        self._uncertain = collectors.of("entrust_uncertain_volume_ratio", Histogram)
+        self._uncertain_last = collectors.of("entrust_uncertain_volume_last_ratio", Gauge)
+        self._agreement = collectors.of("entrust_hypotheses_agreement_ratio", Histogram)
+        self._conflict = collectors.of("entrust_conflict_volume_ratio", Histogram)
+        self._intensity = collectors.of("entrust_input_intensity_ratio", Histogram)
+        self._coverage = collectors.of("entrust_input_coverage_ratio", Histogram)
+        self._slice_spacing = collectors.of("entrust_input_slice_spacing_meters", Histogram)
+        self._comparisons = collectors.of("entrust_calibration_comparisons_total", Counter)
+        self._warnings = collectors.of("entrust_input_warnings_total", Counter)
+        self._log_drops = collectors.of("entrust_log_dropped_total", Counter)
         self._codes: set[str] = set()
         self._references = dict(references or {})
-        self._start(states, models)
+        start_process(collectors, states, models)
         for task, task_pairs in pairs.items():
-            self._start_task(task, task_pairs, (modalities or {}).get(task, ()))
+            start_task(collectors, task, task_pairs, (modalities or {}).get(task, ()))
         for reference in self._references.values():
-            self._start_reference(reference)
+            start_reference(collectors, reference)
 
     def sampling_step(self, *, task: str, sampler: str, precision: str, index: int, duration_seconds: float) -> None:
         """Record one sampling step over one chunk of slices; ``index`` counts from 0."""
@@ -225,7 +214,7 @@ class Metrics:
         self._warnings.labels(code).inc()
 
     def door_request(self, *, door: str, outcome: str, duration_seconds: float) -> None:
-        """Record one request by its door; ``outcome`` is one of :data:`OUTCOMES`."""
+        """Record one request by its door; :data:`service.observability.collectors.OUTCOMES` are the outcomes."""
         self._door_requests.labels(door, outcome).inc()
         self._door_seconds.labels(door).observe(duration_seconds)
 
@@ -256,74 +245,8 @@ class Metrics:
         encoder, media_type = choose_encoder(accept)
         return encoder(self.registry), media_type
 
-    def _of(self, name: str, kind: type[C]) -> C:
-        collector = self._collectors[name]
-        if not isinstance(collector, kind):
-            raise TypeError(f"{name} is no {kind.__name__}")
-        return collector
-
     def _compare(self, task: str, measure: str, value: float) -> None:
         """Count where a value lies in the calibration set's range, where there is one."""
         reference = self._references.get(task)
         if reference is not None and measure in reference.bands:
             self._comparisons.labels(task, measure, reference.bands[measure].verdict(value)).inc()
-
-    def _start(self, states: Iterable[str], models: Iterable[str]) -> None:
-        """Let the series exist that belong to no task."""
-        for state in states:
-            self._jobs.labels(state)
-        for reason in ("key", "value", "event"):
-            self._log_drops.labels(reason)
-        for door in DOORS:
-            self._door_seconds.labels(door)
-            self._delivered.labels(door)
-            for outcome in OUTCOMES:
-                self._door_requests.labels(door, outcome)
-        for kind in ErrorKind:
-            self._problems.labels(kind.value)
-        for action in REPAIRS:
-            self._repairs.labels(action)
-        for model in models:
-            self._stub_deaths.labels(model)
-            self._calls.labels(model, "ok")
-            for outcome in CANARY_OUTCOMES:
-                self._canaries.labels(model, outcome)
-
-    def _start_task(self, task: str, pairs: Iterable[tuple[str, str]], modalities: Iterable[str]) -> None:
-        """Let the series of a task exist."""
-        for first, second in pairs:
-            self._conflict.labels(task, f"{first}-{second}")
-        self._wait_seconds.labels(task)
-        self._uncertain.labels(task)
-        self._agreement.labels(task)
-        self._job_seconds.labels(task, "succeeded")
-        for priority in ("stat", "routine"):
-            self._accepted.labels(task, priority)
-        for outcome in ("succeeded", *(kind.value for kind in ErrorKind)):
-            self._finished.labels(task, outcome)
-        for slug in modalities:
-            self._coverage.labels(task, slug)
-            for statistic in STATISTICS:
-                self._intensity.labels(task, slug, statistic)
-
-    def _start_reference(self, reference: CalibrationReference) -> None:
-        """Expose the calibration set's ranges."""
-        self._of("entrust_calibration_reference_studies", Gauge).labels(reference.task).set(reference.studies)
-        points = self._of("entrust_calibration_reference_ratio", Gauge)
-        for measure, band in reference.bands.items():
-            for point, value in (("low", band.low), ("median", band.median), ("high", band.high)):
-                points.labels(reference.task, measure, point).set(value)
-            for verdict in VERDICTS:
-                self._comparisons.labels(reference.task, measure, verdict)
-
-
-def _collector(definition: Definition, registry: CollectorRegistry) -> Collector:
-    """Build the collector of a definition."""
-    name = definition.name.removesuffix("_total")
-    if definition.kind == "counter":
-        return Counter(name, definition.help, definition.labels, unit=definition.unit, registry=registry)
-    if definition.kind == "gauge":
-        return Gauge(name, definition.help, definition.labels, unit=definition.unit, registry=registry)
-    return Histogram(
-        name, definition.help, definition.labels, unit=definition.unit, buckets=definition.buckets, registry=registry
-    )

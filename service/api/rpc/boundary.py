@@ -27,6 +27,7 @@ REQUEST_ID_KEY = "x-request-id"
 DOOR = "grpc"
 FAILED = frozenset(
     {
+        grpc.StatusCode.ABORTED,
         grpc.StatusCode.DATA_LOSS,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.INTERNAL,

@@ -8,15 +8,19 @@ import json
 import math
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from deploy.grafana.__main__ import files
+from deploy.grafana.drawing import Span, draw, read_page
 from deploy.grafana.units import BASE, base_unit, check, metrics_of
 from deploy.prometheus.server import Prometheus, free_port
 from service.triton.installation import Installation
@@ -153,8 +157,20 @@ def test_the_pictures_agree_with_what_was_done(observed: Prometheus) -> None:
     assert (float(failed["value"][1]), float(good["value"][1])) == (3.0, 6.0)
     (told,) = observed.query('sum(entrust_problems_total{kind="invalid-input"})')
     assert float(told["value"][1]) == 3.0, "who waited for a job that failed was told so"
+    doors = {one["metric"]["outcome"]: float(one["value"][1]) for one in observed.query("entrust_door_requests_total")}
+    assert doors == {"ok": 6.0, "refused": 9.0, "overloaded": 0.0, "failed": 0.0, "left": 0.0}
     (dead,) = observed.query("sum(entrust_triton_stub_deaths_total)")
     assert float(dead["value"][1]) == 1.0
     (calls,) = observed.query('sum(entrust_triton_call_duration_seconds_count{model="oncology_denoiser"})')
     (counted,) = observed.query('sum(nv_inference_request_success{model="oncology_denoiser"})')
     assert float(counted["value"][1]) >= float(calls["value"][1]) * 0.5, "the Triton that was scraped is this gateway's"
+
+
+def test_a_dashboard_can_be_looked_at_without_grafana(observed: Prometheus, tmp_path: Path) -> None:
+    now = time.time()
+    for page in ("entrust-overview", "entrust-steps"):
+        path = tmp_path / f"{page}.png"
+        draw(read_page(FOLDER / f"{page}.json"), observed, Span(now - 60.0, now, 2.0, "1m"), path)
+        pixels = np.asarray(Image.open(path).convert("L"))
+        assert pixels.shape[1] == 1200
+        assert 0.01 < (pixels < 200).mean() < 0.3, "neither empty nor black"
