@@ -43,6 +43,7 @@ def observed_service(folder: Path) -> Iterator[tuple[str, int, Prometheus]]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ENTRUST_")}
     settings = {
         "ENTRUST_REST__PORT": str(port),
+        "ENTRUST_RPC__ENABLED": "false",
         "ENTRUST_TRITON__METRICS_PORT": str(metrics_port),
         "ENTRUST_JOBS__WORK_FOLDER": str(folder / "work"),
         "ENTRUST_JOBS__MAX_QUEUED": "2",

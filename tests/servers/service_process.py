@@ -38,7 +38,8 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> StartService:
     def start(**settings: str) -> Iterator[ServiceProcess]:
         folder, port = tmp_path_factory.mktemp("service"), free_port()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ENTRUST_")}
-        environment = kept | {"ENTRUST_REST__PORT": str(port), "ENTRUST_JOBS__WORK_FOLDER": str(folder)} | settings
+        ports = {"ENTRUST_REST__PORT": str(port), "ENTRUST_RPC__PORT": "0"}
+        environment = kept | ports | {"ENTRUST_JOBS__WORK_FOLDER": str(folder)} | settings
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "service", "serve"]
         ready = f"{url}/health/ready"
