@@ -14,8 +14,12 @@ SLOW_SECONDS = 100.0
 """A bound of the histogram's buckets: a study that takes longer is late."""
 
 WORKING_HOURS = "entrust:working_hours:bool"
-STEP = "entrust_sampling_step_duration_seconds_bucket"
+WEEK = "1w offset 30m"
+MIN_STEPS = 20
+"""Sampling steps below which a mean over half an hour says nothing."""
+STEP = "entrust_sampling_step_duration_seconds"
 COMPARISONS = "entrust_calibration_comparisons_total"
+CHANCE = "entrust:calibration_outside_chance:ratio"
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,26 @@ def _burn_alerts(objective: Objective) -> tuple[Alert, Alert]:
     )  # fmt: skip
 
 
-def _outside(window: str) -> str:
-    return f'sum by (task, measure) (increase({COMPARISONS}{{verdict!="within"}}[{window}]))'
+def _step(what: str, window: str) -> str:
+    """Return sums over the step histogram; its quantiles would jump from bucket to bucket, its mean is exact."""
+    interval, _, offset = window.partition(" ")
+    return f"sum by (task, sampler, precision) ({what}[{interval}] {offset}".rstrip() + "))"
+
+
+def _mean_step(window: str) -> str:
+    return f"{_step(f'rate({STEP}_sum', window)} / {_step(f'rate({STEP}_count', window)}"
+
+
+def _drifts(window: str) -> str:
+    """Return the share of studies outside the calibration set's range where it is more than chance explains."""
+    outside = f'sum by (task, measure) (increase({COMPARISONS}{{verdict!="within"}}[{window}]))'
+    every = f"sum by (task, measure) (increase({COMPARISONS}[{window}]))"
+    deviation = f"sqrt(max by (task) ({CHANCE} * (1 - {CHANCE})) / on (task) group_right () {every})"
+    return (
+        f"({outside} / {every}\n"
+        f"> on (task, measure) (max by (task) ({CHANCE}) + on (task) group_right () 3 * {deviation})\n"
+        f"and {every} >= {MIN_STUDIES})"
+    )
 
 
 ALERTS: tuple[Alert, ...] = (
@@ -147,11 +169,12 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "EntrustStepSlowerThanItsWeek",
-        f"histogram_quantile(0.5, sum by (le, task) (rate({STEP}[30m])))\n"
-        f"> 1.5 * histogram_quantile(0.5, sum by (le, task) (rate({STEP}[1w] offset 30m)))",
+        f"{_mean_step('30m')}\n> 1.5 * {_mean_step(WEEK)}\n"
+        f"and {_step(f'increase({STEP}_count', '30m')} >= {MIN_STEPS}\n"
+        f"and {_step(f'increase({STEP}_count', WEEK)} >= {MIN_STEPS}",
         "15m", "warning",
         "A sampling step of {{ $labels.task }} takes {{ $value | humanizeDuration }}, far above its week.",
-        "The median over half an hour is more than 1.5 times the median of the week before.",
+        "The mean over half an hour is more than 1.5 times the mean of the week before.",
     ),
     Alert(
         "EntrustQueueSaturated", "entrust_queue_depth_jobs / entrust_queue_capacity_jobs > 0.8", "5m", "warning",
@@ -174,10 +197,9 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "EntrustCalibrationDrift",
-        f"{_outside('1d')} / sum by (task, measure) (increase({COMPARISONS}[1d])) > 0.75\n"
-        f"and sum by (task, measure) (increase({COMPARISONS}[1d])) >= 8",
+        f"{_drifts('1d')}\nor\n{_drifts('1w')}",
         "30m", "warning",
-        "{{ $value | humanizePercentage }} of a day's studies have {{ $labels.measure }} outside the calibration set's "
+        "{{ $value | humanizePercentage }} of recent studies have {{ $labels.measure }} outside the calibration set's "
         "range ({{ $labels.task }}).",
         "Studies no longer look like those on which the uncertainty was calibrated: the first sign of another scanner, "
         "protocol or tracer. Calibrated probabilities are not to be relied on until it is understood.",
@@ -190,6 +212,10 @@ def recording_rules() -> list[Mapping[str, str]]:
     rules: list[Mapping[str, str]] = [
         {"record": WORKING_HOURS, "expr": "vector(1) and on () (hour() >= 8 < 17) and on () (day_of_week() >= 1 < 6)"}
     ]
+    # One more study lies outside the range of n others in 2 of n + 1 cases. Once those n are drawn, the share is a
+    # number of Beta(2, n - 1); two standard deviations above its mean is what studies like them hardly reach.
+    n = "max by (task) (entrust_calibration_reference_studies)"
+    rules.append({"record": CHANCE, "expr": f"2 / ({n} + 1) + 2 * sqrt(2 * ({n} - 1) / (({n} + 1) ^ 2 * ({n} + 2)))"})
     for objective in OBJECTIVES:
         for window in WINDOWS:
             bad, every = objective.bad.replace("{w}", window), objective.all.replace("{w}", window)

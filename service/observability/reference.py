@@ -18,6 +18,18 @@ TAIL = """
 `process_…` are the Python client's (CPU, memory, open files). Triton's own metrics are at its own address: the
 embedded server's is set by `ENTRUST_TRITON__METRICS_PORT`. Their counters of time are in microseconds (`…_duration_us`)
 and do not end in `_total`; the dashboards divide them into seconds.
+
+## Questions worth a panel
+
+```promql
+histogram_quantile(0.95, sum by (le, task) (rate(entrust_sampling_step_duration_seconds_bucket[5m])))
+sum by (step_index) (rate(entrust_sampling_steps_seconds_total[5m]))
+  / sum by (step_index) (rate(entrust_sampling_steps_total[5m]))
+sum by (outcome) (rate(entrust_jobs_finished_total[15m]))
+histogram_quantile(0.5, sum by (le, pair) (rate(entrust_conflict_volume_ratio_bucket[1d])))
+sum by (measure) (increase(entrust_calibration_comparisons_total{verdict!="within"}[1d]))
+  / sum by (measure) (increase(entrust_calibration_comparisons_total[1d]))
+```
 """
 
 

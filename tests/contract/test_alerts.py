@@ -90,5 +90,5 @@ def test_the_objectives_stand_on_what_is_measured() -> None:
     assert set(FAULTS.split("|")) <= {kind.value for kind in ErrorKind}
     assert SLOW_SECONDS in BY_NAME["entrust_job_duration_seconds"].buckets
     used = set(re.findall(r"\bentrust_\w+", "\n".join(alert.expression for alert in ALERTS)))
-    known = set(BY_NAME) | {f"{name}_bucket" for name in BY_NAME}
+    known = set(BY_NAME) | {f"{name}_{part}" for name in BY_NAME for part in ("bucket", "sum", "count")}
     assert used <= known
