@@ -85,7 +85,7 @@ STEPS = Dashboard(
                         "{{model}}",
                     ),),
                     "What the gateway waits beyond Triton's queue and compute: gRPC, shared memory, scheduling. "
-                    "Triton counts canaries too; the gateway's time for them is added, so that they cancel out.",
+                    "Canaries are taken out, but for their own transport: read it for what is called often.",
                 ),
                 Panel(
                     "Call as the gateway sees it", "s",
