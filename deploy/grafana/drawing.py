@@ -1,6 +1,5 @@
 """Draw a dashboard's panels from Prometheus' answers, for the documentation: no Grafana is needed to see the data."""
 
-import io
 import json
 import math
 import re
@@ -20,7 +19,6 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
-from PIL import Image
 
 INK, FAINT, BAD = "#20242a", "#8a919c", "#c4162a"
 MAX_LEGEND = 9
@@ -77,9 +75,7 @@ def draw(page: Mapping[str, Any], prometheus: Prometheus, span: Span, path: Path
         axes = figure.add_axes((left + 0.05, (bottom + below) / total, width - 0.062, inner))
         axes.set_title(panel["title"], loc="left", fontsize=9, color=INK)
         {"timeseries": _lines, "heatmap": _heatmap, "stat": _stat}[panel["type"]](axes, panel, prometheus, span)
-    with io.BytesIO() as buffer:
-        figure.savefig(buffer, format="png", dpi=80)
-        Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
     plt.close(figure)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import httpx
 import typer
 import yaml
@@ -21,6 +22,8 @@ import yaml
 from deploy.grafana.__main__ import FOLDER
 from deploy.grafana.drawing import Span, draw, read_page
 from deploy.prometheus.server import Prometheus, free_port, running, running_prometheus
+from service.api.rpc.v1.segmentation_pb2 import ListModelsRequest
+from service.api.rpc.v1.segmentation_pb2_grpc import SegmentationServiceStub
 from service.triton.processes import stubs
 from training.datasets.phantoms.dicom import write_study, zip_study
 from training.datasets.phantoms.limb import make_phantom
@@ -33,11 +36,11 @@ READY_SECONDS = 180.0
 
 
 @contextlib.contextmanager
-def observed_service(folder: Path) -> Iterator[tuple[str, int, Prometheus]]:
+def observed_service(folder: Path) -> Iterator[tuple[str, str, int, Prometheus]]:
     """Run a gateway with its Triton, and a Prometheus that scrapes both every second.
 
     Yields:
-        The gateway's address and process number, and the Prometheus.
+        The gateway's HTTP and gRPC addresses and process number, and the Prometheus.
     """
     port, rpc_port, metrics_port = free_port(), free_port(), free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ENTRUST_")}
@@ -64,17 +67,21 @@ def observed_service(folder: Path) -> Iterator[tuple[str, int, Prometheus]]:
         ) as pid,
         running_prometheus(yaml.safe_dump(config), folder) as prometheus,
     ):
-        yield url, pid, prometheus
+        yield url, f"127.0.0.1:{rpc_port}", pid, prometheus
 
 
-def send(url: str, gateway: int, folder: Path, minutes: float) -> None:
+def send(url: str, rpc_address: str, gateway: int, folder: Path, minutes: float) -> None:
     """Send studies one after another; half way, kill a model's process, as the field does."""
     archives = []
     for seed in PHANTOMS:
         write_study(make_phantom(seed), folder / f"phantom-{seed}")
         archives.append(zip_study(folder / f"phantom-{seed}", folder / f"phantom-{seed}.zip").read_bytes())
     began, sent, killed = time.monotonic(), 0, False
-    with httpx.Client(base_url=url, timeout=300.0, trust_env=False) as client:
+    with (
+        httpx.Client(base_url=url, timeout=300.0, trust_env=False) as client,
+        grpc.insecure_channel(rpc_address) as channel,
+    ):
+        stub = SegmentationServiceStub(channel)
         while time.monotonic() - began < minutes * 60.0:
             content = archives[sent % len(archives)]
             if sent % 3 == 2:
@@ -82,6 +89,7 @@ def send(url: str, gateway: int, folder: Path, minutes: float) -> None:
             query = {"task": "oncology", "num_hypotheses": "4", "num_steps": "4", "wait": "true"}
             client.post("/v1/segmentations", params=query, content=content, headers={"Content-Type": "application/zip"})
             client.get("/v1/models")
+            stub.ListModels(ListModelsRequest())
             if not killed and time.monotonic() - began > minutes * 30.0:
                 killed = True
                 os.kill(_a_stub(gateway), signal.SIGKILL)
@@ -108,9 +116,9 @@ def main(
         with contextlib.ExitStack() as stack:
             source = Prometheus(prometheus.rstrip("/"))
             if not prometheus:
-                url, gateway, source = stack.enter_context(observed_service(folder))
+                url, rpc_address, gateway, source = stack.enter_context(observed_service(folder))
                 time.sleep(5.0)
-                send(url, gateway, folder, minutes)
+                send(url, rpc_address, gateway, folder, minutes)
                 time.sleep(5.0)
             end = time.time()
             span = Span(end - minutes * 60.0, end, max(2.0, minutes * 60.0 / 150.0), "30s" if not prometheus else "5m")

@@ -53,7 +53,7 @@ OVERVIEW = Dashboard(
                     "Errors by door", "percentunit",
                     (Query(
                         f'sum by (door, outcome) (rate(entrust_door_requests_total{{outcome!="ok"}}[{RATE}])) / '
-                        f"on (door) group_left sum by (door) (rate(entrust_door_requests_total[{RATE}]))",
+                        f"on (door) group_left sum by (door) (rate(entrust_door_requests_total[{RATE}])) > 0",
                         "{{door}} {{outcome}}",
                     ),),
                     "refused: the caller's fault; overloaded: the queue was full; failed: ours; left: the caller went.",
@@ -88,8 +88,8 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Problems told to callers", "ops",
-                    (Query(f"sum by (kind) (rate(entrust_problems_total[{RATE}]))", "{{kind}}"),),
-                    "By kind; docs/problems.md says what each means.",
+                    (Query(f"sum by (kind) (rate(entrust_problems_total[{RATE}])) > 0", "{{kind}}"),),
+                    "By kind, only what occurs; docs/problems.md says what each means.",
                 ),
             ),
         ),

@@ -4,8 +4,8 @@ from deploy.grafana.panels import Dashboard, Panel, Query, Row
 
 DAY = "1d"
 INPUTS, TRUSTS = ".+-intensity-.+", "uncertain-volume|agreement|.+-conflict"
-OUTSIDE = 0.75
-"""Share of studies outside the calibration set's range from which on something has changed; see the runbook."""
+CHANCE = Query('max by (task) (entrust:calibration_outside_chance:ratio{task=~"$task"})', "{{task}} chance, at most")
+"""What studies like the calibration set's hardly exceed; the alert waits until it is passed by far."""
 
 
 def _median(metric: str, by: str, selector: str, window: str = DAY, quantile: float = 0.5) -> str:
@@ -99,14 +99,16 @@ TRUST = Dashboard(
             "Drift against the calibration set",
             (
                 Panel(
-                    "Studies whose input is out of range", "percentunit", (Query(_outside(INPUTS), "{{measure}}"),),
+                    "Studies whose input is out of range", "percentunit",
+                    (Query(_outside(INPUTS), "{{measure}}"), CHANCE),
                     "Share of a day's studies outside the calibration set's range, by measure. With n calibration "
                     "studies, 2 in n + 1 are outside by chance. One modality that leaves with all its measures: look "
-                    "at its scanner first.", width=12, limit=OUTSIDE,
+                    "at its scanner first.", width=12,
                 ),
                 Panel(
-                    "Studies whose trust is out of range", "percentunit", (Query(_outside(TRUSTS), "{{measure}}"),),
-                    "The same for complete studies' trust.", width=12, limit=OUTSIDE,
+                    "Studies whose trust is out of range", "percentunit",
+                    (Query(_outside(TRUSTS), "{{measure}}"), CHANCE),
+                    "The same for complete studies' trust.", width=12,
                 ),
                 _intensity("mean", "Over tissue, above the modality's darkest value: dose, tracer, contrast."),
                 _intensity("spread", "Standard deviation over tissue."),

@@ -71,7 +71,7 @@ PANEL_UNITS: Mapping[str, tuple[Dimension, ...]] = {
 
 def of_metric(name: str) -> Dimension:
     """Return the dimension of a series by its name, which carries its base unit."""
-    if name == "up" or ":ratio_" in name:
+    if name == "up" or ":ratio" in name:
         return PLAIN
     if ":rate" in name:
         return THINGS.times(SECONDS, -1)

@@ -64,6 +64,7 @@ def start_process(collectors: Collectors, states: Iterable[str], models: Iterabl
         collectors.start("entrust_triton_repairs_total", action)
     for model in models:
         collectors.start("entrust_triton_stub_deaths_total", model)
+        collectors.start("entrust_triton_canary_duration_seconds", model)
         collectors.start("entrust_triton_calls_total", model, "ok")
         for outcome in CANARY_OUTCOMES:
             collectors.start("entrust_triton_canaries_total", model, outcome)

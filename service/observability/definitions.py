@@ -136,6 +136,11 @@ DEFINITIONS: tuple[Definition, ...] = (
         "`late` (no answer in time; a busy server is late now and then).", ("model", "outcome"),
     ),
     Definition(
+        "entrust_triton_canary_duration_seconds", "histogram", TRITON,
+        "Canary inferences that were answered, those at the start of a server or model included: what of Triton's own "
+        "counters is not the studies'.", ("model",), "seconds", CALL_BUCKETS_SECONDS,
+    ),
+    Definition(
         "entrust_triton_stub_deaths_total", "counter", TRITON,
         "Processes of a model in the embedded Triton that were found dead.", ("model",),
     ),

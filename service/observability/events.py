@@ -20,6 +20,9 @@ class TritonObserver(Protocol):
     def triton_canary(self, *, model: str, outcome: str) -> None:
         """Hear of a canary's answer: ``ok``, ``wrong`` or ``late``."""
 
+    def triton_canary_answer(self, *, model: str, duration_seconds: float) -> None:
+        """Hear how long a canary took that was answered, at a start or later."""
+
     def triton_stub_death(self, *, model: str) -> None:
         """Hear that a process of a model was found dead."""
 
@@ -40,6 +43,9 @@ class Silence:
 
     def triton_canary(self, *, model: str, outcome: str) -> None:
         """Ignore the answer."""
+
+    def triton_canary_answer(self, *, model: str, duration_seconds: float) -> None:
+        """Ignore the time."""
 
     def triton_stub_death(self, *, model: str) -> None:
         """Ignore the death."""

@@ -75,6 +75,7 @@ class Metrics:
         self._calls = collectors.of("entrust_triton_calls_total", Counter)
         self._payload = collectors.of("entrust_triton_payload_bytes_total", Counter)
         self._canaries = collectors.of("entrust_triton_canaries_total", Counter)
+        self._canary_seconds = collectors.of("entrust_triton_canary_duration_seconds", Histogram)
         self._stub_deaths = collectors.of("entrust_triton_stub_deaths_total", Counter)
         self._repairs = collectors.of("entrust_triton_repairs_total", Counter)
         self._uncertain = collectors.of("entrust_uncertain_volume_ratio", Histogram)
@@ -122,6 +123,10 @@ class Metrics:
     def triton_canary(self, *, model: str, outcome: str) -> None:
         """Record a canary's answer: ``ok``, ``wrong`` or ``late``."""
         self._canaries.labels(model, outcome).inc()
+
+    def triton_canary_answer(self, *, model: str, duration_seconds: float) -> None:
+        """Record how long a canary took that was answered."""
+        self._canary_seconds.labels(model).observe(duration_seconds)
 
     def triton_stub_death(self, *, model: str) -> None:
         """Record that a process of a model was found dead."""

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -335,8 +336,10 @@ class EmbeddedTriton:
             InferenceFailedError: The model answered with an error.
         """
         canary = self._canaries[model]
+        start = time.perf_counter()
         async with asyncio.timeout(timeout_seconds):
             answer = await ask(self._client, model, canary)
+        self._observer.triton_canary_answer(model=model, duration_seconds=time.perf_counter() - start)
         if canary.expected is not None:
             self._known.setdefault(model, digest(canary.expected))
         known = self._known.setdefault(model, digest(answer))
