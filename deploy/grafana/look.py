@@ -39,10 +39,11 @@ def observed_service(folder: Path) -> Iterator[tuple[str, int, Prometheus]]:
     Yields:
         The gateway's address and process number, and the Prometheus.
     """
-    port, metrics_port = free_port(), free_port()
+    port, rpc_port, metrics_port = free_port(), free_port(), free_port()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ENTRUST_")}
     settings = {
         "ENTRUST_REST__PORT": str(port),
+        "ENTRUST_RPC__PORT": str(rpc_port),
         "ENTRUST_TRITON__METRICS_PORT": str(metrics_port),
         "ENTRUST_JOBS__WORK_FOLDER": str(folder / "work"),
         "ENTRUST_JOBS__MAX_QUEUED": "2",

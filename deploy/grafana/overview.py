@@ -75,12 +75,21 @@ OVERVIEW = Dashboard(
                         f'(rate(entrust_http_requests_total{{route!~"/metrics|/health/.+"}}[{RATE}]))',
                         "{{method}} {{route}} {{status}}",
                     ),),
-                    "REST alone, without health checks and scrapes.", width=12,
+                    "REST alone, without health checks and scrapes.",
+                ),
+                Panel(
+                    "Calls by method and code", "reqps",
+                    (Query(
+                        f"sum by (method, code) "
+                        f'(rate(entrust_rpc_requests_total{{method!~"grpc.health.+|grpc.reflection.+"}}[{RATE}]))',
+                        "{{method}} {{code}}",
+                    ),),
+                    "gRPC alone, without health checks and reflection.",
                 ),
                 Panel(
                     "Problems told to callers", "ops",
                     (Query(f"sum by (kind) (rate(entrust_problems_total[{RATE}]))", "{{kind}}"),),
-                    "By kind; docs/problems.md says what each means.", width=12,
+                    "By kind; docs/problems.md says what each means.",
                 ),
             ),
         ),

@@ -19,6 +19,7 @@ class ServiceProcess:
 
     url: str
     pid: int
+    rpc_address: str
 
     @property
     def address(self) -> str:
@@ -36,13 +37,14 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> StartService:
 
     @contextlib.contextmanager
     def start(**settings: str) -> Iterator[ServiceProcess]:
-        folder, port = tmp_path_factory.mktemp("service"), free_port()
+        folder, port, rpc_port = tmp_path_factory.mktemp("service"), free_port(), free_port()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ENTRUST_")}
-        environment = kept | {"ENTRUST_REST__PORT": str(port), "ENTRUST_JOBS__WORK_FOLDER": str(folder)} | settings
+        own = {"REST__PORT": str(port), "RPC__PORT": str(rpc_port), "JOBS__WORK_FOLDER": str(folder)}
+        environment = kept | {f"ENTRUST_{name}": value for name, value in own.items()} | settings
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "service", "serve"]
         ready = f"{url}/health/ready"
         with running(command, ready, Path(folder) / "service.log", 120.0, environment=environment) as pid:
-            yield ServiceProcess(url, pid)
+            yield ServiceProcess(url, pid, f"127.0.0.1:{rpc_port}")
 
     return start

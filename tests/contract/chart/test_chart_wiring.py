@@ -149,7 +149,7 @@ def test_probes_ask_what_is_there(found: list[chart.Manifest]) -> None:
         assert gateway[f"{kind}Probe"]["httpGet"]["path"] == path
         assert path in ROUTES
     triton = chart.container(found, "triton")
-    (files,) = [m for m in chart.of_kind(found, "ConfigMap") if m["metadata"]["name"] == "demo-entrust-triton"]
+    (files,) = [m for m in chart.of_kind(found, "ConfigMap") if "probe.py" in m["data"]]
     for kind in ("startup", "liveness", "readiness"):
         command = triton[f"{kind}Probe"]["exec"]["command"]
         for path in (PurePosixPath(part) for part in command if part.startswith("/")):

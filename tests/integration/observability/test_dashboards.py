@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
@@ -23,12 +24,15 @@ from deploy.grafana.__main__ import files
 from deploy.grafana.drawing import Span, draw, read_page
 from deploy.grafana.units import BASE, base_unit, check, metrics_of
 from deploy.prometheus.server import Prometheus, free_port
+from service.api.rpc.v1 import segmentation_pb2 as pb
+from service.api.rpc.v1 import segmentation_pb2_grpc as pb_grpc
 from service.triton.installation import Installation
 from service.triton.processes import stubs
 from tests.factories.studies import dicom_zip, nifti_files
 from tests.integration.observability.waiting import scraped, until
+from tests.integration.rpc.conftest import OPTIONS, nifti_request
 from tests.servers.prometheus import StartPrometheus
-from tests.servers.service_process import StartService
+from tests.servers.service_process import ServiceProcess, StartService
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
@@ -77,9 +81,9 @@ def stub_of(gateway: int, model: str) -> int:
     raise AssertionError(f"{model} has no process")
 
 
-def work(url: str) -> None:
+def work(service: ServiceProcess) -> None:
     """Send what a day sends: studies that succeed, that are refused, and that fail; a client that asks for nothing."""
-    with httpx.Client(base_url=url, timeout=120.0, trust_env=False) as client:
+    with httpx.Client(base_url=service.url, timeout=120.0, trust_env=False) as client:
         done = client.post("/v1/segmentations", files=nifti_files(), data=SHORT)
         assert done.status_code == 200, done.text[:300]
         partial = client.post("/v1/segmentations", files=nifti_files(("ct",)), data=SHORT)
@@ -89,6 +93,11 @@ def work(url: str) -> None:
         assert broken.status_code == 400
         assert client.post("/v1/segmentations", data={"task": "nothing"}).status_code == 415
         assert client.get("/nowhere").status_code == 404
+    with grpc.insecure_channel(service.rpc_address, options=OPTIONS) as channel:
+        stub = pb_grpc.SegmentationServiceStub(channel)
+        assert stub.Segment(nifti_request()).results
+        with pytest.raises(grpc.RpcError):
+            stub.GetJob(pb.GetJobRequest(job_id="0" * 32))
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +114,13 @@ def observed(
         targets = {"entrust-gateway": [service.address], "entrust-triton": [f"127.0.0.1:{port}"]}
         with start_prometheus(targets, rules=ROOT / "deploy" / "prometheus" / "rules.yml") as prometheus:
             until(prometheus, "min(up) == 1")
-            work(service.url)
+            work(service)
             scraped(prometheus)
-            work(service.url)
+            work(service)
             os.kill(stub_of(service.pid, "oncology_denoiser"), signal.SIGKILL)
             until(prometheus, 'sum(entrust_triton_repairs_total{action="reload"}) == 1')
             until(prometheus, 'sum(increase(entrust_triton_canaries_total{outcome="ok"}[1m])) > 0')
-            work(service.url)
+            work(service)
             scraped(prometheus)
             yield prometheus
 
@@ -154,11 +163,14 @@ def test_every_metric_that_a_panel_reads_exists(observed: Prometheus) -> None:
 def test_the_pictures_agree_with_what_was_done(observed: Prometheus) -> None:
     (failed,) = observed.query('sum(entrust_jobs_finished_total{outcome="invalid-input"})')
     (good,) = observed.query('sum(entrust_jobs_finished_total{outcome="succeeded"})')
-    assert (float(failed["value"][1]), float(good["value"][1])) == (3.0, 6.0)
+    assert (float(failed["value"][1]), float(good["value"][1])) == (3.0, 9.0)
     (told,) = observed.query('sum(entrust_problems_total{kind="invalid-input"})')
     assert float(told["value"][1]) == 3.0, "who waited for a job that failed was told so"
-    doors = {one["metric"]["outcome"]: float(one["value"][1]) for one in observed.query("entrust_door_requests_total")}
-    assert doors == {"ok": 6.0, "refused": 9.0, "overloaded": 0.0, "failed": 0.0, "left": 0.0}
+    found = observed.query("entrust_door_requests_total > 0")
+    doors = {(one["metric"]["door"], one["metric"]["outcome"]): float(one["value"][1]) for one in found}
+    assert doors == {("rest", "ok"): 6.0, ("rest", "refused"): 9.0, ("grpc", "ok"): 3.0, ("grpc", "refused"): 3.0}
+    delivered = observed.query("entrust_results_delivered_bytes_total > 0")
+    assert {one["metric"]["door"] for one in delivered} == {"rest", "grpc"}
     (dead,) = observed.query("sum(entrust_triton_stub_deaths_total)")
     assert float(dead["value"][1]) == 1.0
     (calls,) = observed.query('sum(entrust_triton_call_duration_seconds_count{model="oncology_denoiser"})')
