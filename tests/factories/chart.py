@@ -34,6 +34,12 @@ VALUE_SETS: Mapping[str, tuple[str, ...]] = {
         "--set=triton.models.image.repository=entrust-serve/triton-cpu,triton.models.image.tag=,"
         "triton.models.image.digest=,triton.models.image.pullPolicy=IfNotPresent",
     ),
+    "guarded": (
+        "--set=settings.tls.certificate_file=/etc/entrust/tls/tls.crt,settings.tls.key_file=/etc/entrust/tls/tls.key,"
+        "settings.auth.token_file=/etc/entrust/tokens/tokens,monitoring.serviceMonitor.enabled=true,"
+        "secretVolumes[0].name=certificate,secretVolumes[0].mountPath=/etc/entrust/tls,"
+        "secretVolumes[1].name=tokens,secretVolumes[1].mountPath=/etc/entrust/tokens",
+    ),
     "secrets": (
         "--set=secretSettings[0].setting=ENTRUST_LOGS__LEVEL,secretSettings[0].name=words,secretSettings[0].key=level,"
         "secretVolumes[0].name=certificate,secretVolumes[0].mountPath=/etc/entrust/tls",

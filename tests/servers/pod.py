@@ -71,16 +71,16 @@ class Pod:
 
     Args:
         manifest: The pod's specification.
-        config_maps: Contents by name.
+        contents: Files of ConfigMaps and Secrets, by name.
         folder: Where roots and volumes lie.
         models: What a claim or an image holds as model repository.
     """
 
     def __init__(
-        self, manifest: chart.Manifest, config_maps: dict[str, dict[str, str]], folder: Path, models: Path
+        self, manifest: chart.Manifest, contents: dict[str, dict[str, str]], folder: Path, models: Path
     ) -> None:
         self.manifest, self.folder, self._models = manifest, folder, models
-        self._config_maps = config_maps
+        self._contents = contents
         self._holder = subprocess.Popen([*UNSHARE, "sleep", "infinity"])
         self.enter = ["nsenter", f"--target={self._holder.pid}", "--mount", "--net"]
         self.containers: list[Container] = []
@@ -145,7 +145,8 @@ class Pod:
         for name in ("null", "zero", "random", "urandom"):
             self._bind(Path("/dev", name), root / "dev" / name, read_only=False)
         self._bind(Path("/proc"), root / "proc", read_only=False)
-        self._bind(Installation().server, root / "opt/tritonserver")
+        self._bind(Installation().home, root / "opt/triton")  # where the images have them
+        self._bind(PROJECT / "weights", root / "weights")
         self._inside("mount", "-o", "remount,ro", str(root))
         return root
 
@@ -162,11 +163,15 @@ class Pod:
         if folder.exists():
             return folder
         folder.mkdir(parents=True)
-        if "configMap" in volume:
-            for file, content in self._config_maps[volume["configMap"]["name"]].items():
+        group = self.manifest["securityContext"]["fsGroup"]
+        source = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get("secretName")
+        if source:
+            for file, content in self._contents[source].items():
                 (folder / file).write_text(content)
+                if "secret" in volume:  # as the kubelet makes it: for the group alone
+                    os.chown(folder / file, 0, group)
+                    (folder / file).chmod(volume["secret"]["defaultMode"])
         else:
-            group = self.manifest["securityContext"]["fsGroup"]
             size = volume["emptyDir"]["sizeLimit"].rstrip("i")
             options = f"mode=2770,uid=0,gid={group},size={size}"  # as the kubelet makes it
             self._inside("mount", "-t", "tmpfs", "-o", options, name, str(folder))
@@ -195,11 +200,9 @@ def gateway_image() -> dict[str, str]:
 
 def triton_image() -> dict[str, str]:
     """Environment of Triton's image."""
-    installation = Installation()
-    libraries = installation.home / "server" / "nvidia_pytriton.libs"
     return {
-        "PATH": f"{installation.environment}/bin:{installation.server}/bin:/usr/bin:/bin",
-        "LD_LIBRARY_PATH": f"{library_path()}:{libraries}",
+        "PATH": "/opt/triton/venv/bin:/opt/triton/server/pytriton/tritonserver/bin:/usr/bin:/bin",
+        "LD_LIBRARY_PATH": library_path(),
         "LANG": "C.UTF-8",
     }
 
@@ -217,13 +220,15 @@ def start_pod(
         pytest.skip(f"pods need root, Linux namespaces and the commands {missing or 'unshare'}")
     with contextlib.ExitStack() as stack:
 
-        def start(found: list[chart.Manifest], name: str = "demo-entrust") -> Pod:
+        def start(
+            found: list[chart.Manifest], name: str = "demo-entrust", secrets: dict[str, dict[str, str]] | None = None
+        ) -> Pod:
             (manifest,) = [pod for pod_name, _, pod in chart.pods(found) if pod_name == name]
-            config_maps: dict[str, Any] = {m["metadata"]["name"]: m["data"] for m in chart.of_kind(found, "ConfigMap")}
+            contents: dict[str, Any] = {m["metadata"]["name"]: m["data"] for m in chart.of_kind(found, "ConfigMap")}
             folder = tmp_path_factory.mktemp("pod")
             for parent in (folder, *folder.parents[:2]):
                 parent.chmod(0o755)  # the pod's user is another than ours
-            pod = Pod(manifest, config_maps, folder, model_repository)
+            pod = Pod(manifest, contents | (secrets or {}), folder, model_repository)
             stack.callback(pod.close)
             return pod
 

@@ -13,6 +13,7 @@ from deploy.helm import chart as chart_files
 from deploy.helm.values import Values
 from entrust.contract import TASKS, model_contracts
 from service.settings import Settings
+from tests.contract.chart.test_chart_schemas import check_custom
 from tests.factories import chart
 from tests.factories.chart import CHART
 
@@ -76,6 +77,7 @@ def test_a_wrong_value_fails_the_lint(setting: str, complaint: str) -> None:
         ("triton.models.source=pvc", "claimName"),
         ("triton.models.source=s3,networkPolicy.enabled=false", "s3.url"),
         ("triton.models.source=s3,triton.models.s3.url=s3://a/b", "extraEgress"),
+        ("settings.tls.client_ca_file=/etc/ca.crt", "client_ca_file"),
         ("autoscaling.mode=hpa,autoscaling.minReplicas=5", "minReplicas"),
     ],
 )
@@ -138,5 +140,12 @@ def test_the_repositorys_own_dashboards_and_rules_fit_the_chart(tmp_path: Path) 
     everything = "--set=monitoring.dashboards.enabled=true,monitoring.prometheusRule.enabled=true"
     found = chart.manifests(everything, chart=copy)
     shown = [m for m in chart.of_kind(found, "ConfigMap") if "dashboard" in m["metadata"]["name"]]
-    assert len(shown) + len(chart.of_kind(found, "PrometheusRule")) == len(copied)
+    rules = chart.of_kind(found, "PrometheusRule")
+    assert shown
+    assert rules
+    assert len(shown) + len(rules) == len(copied)
+    sources = [yaml.safe_load(path.read_text()) for path in copied if path.parent.name == "rules"]
+    assert [rule["spec"] for rule in rules] == sources
+    for rule in rules:
+        check_custom(rule)
     assert all(len(json.dumps(m)) < 1_000_000 for m in shown), "Kubernetes takes a MiB"

@@ -91,7 +91,7 @@ def test_settings_reach_the_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path_fa
 
 
 def test_grpc_has_a_port_where_it_is_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = chart.manifests("--set=rpc.enabled=true")
+    found = chart.manifests()
     gateway = chart.container(found, "gateway")
     assert {port["name"]: port["containerPort"] for port in gateway["ports"]} == {"http": 8080, "grpc": 8081}
     assert chart.variables(gateway)["ENTRUST_RPC__PORT"] == "8081"
@@ -99,8 +99,29 @@ def test_grpc_has_a_port_where_it_is_enabled(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_grpc_is_off_where_it_is_not_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = chart.container(chart.manifests(), "gateway")
+    gateway = chart.container(chart.manifests("--set=rpc.enabled=false"), "gateway")
+    assert {port["name"] for port in gateway["ports"]} == {"http"}
     assert not settings_of(gateway, monkeypatch).rpc.enabled
+
+
+def test_tls_and_tokens_reach_all_who_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = chart.manifests(*chart.VALUE_SETS["guarded"])
+    gateway = chart.container(found, "gateway")
+    settings = settings_of(gateway, monkeypatch)
+    mounts = tuple(mount["mountPath"] for mount in gateway["volumeMounts"])
+    for file in (settings.tls.certificate_file, settings.tls.key_file, settings.auth.token_file):
+        assert str(file).startswith(mounts)
+    for kind in ("startup", "readiness", "liveness"):
+        assert gateway[f"{kind}Probe"]["httpGet"]["scheme"] == "HTTPS"
+    (monitor,) = chart.of_kind(found, "ServiceMonitor")
+    assert [endpoint.get("scheme") for endpoint in monitor["spec"]["endpoints"]] == ["https", None]
+    test = chart.container(found, "test")
+    assert test["args"][1:] == [
+        "https://demo-entrust:8080",
+        f"--certificate={settings.tls.certificate_file}",
+        f"--tokens={settings.auth.token_file}",
+    ]
+    assert {mount["mountPath"] for mount in test["volumeMounts"]} <= set(mounts)
 
 
 def test_secrets_come_by_reference() -> None:
@@ -156,7 +177,7 @@ def test_a_pod_ends_its_jobs_before_it_is_killed(found: list[chart.Manifest], mo
     (exit_seconds,) = [int(a.split("=")[1]) for a in triton["args"] if a.startswith("--exit-timeout-secs")]
     if triton in pod.get("initContainers", ()):  # stops after the gateway, within the same time
         assert triton["restartPolicy"] == "Always"
-        assert pod["terminationGracePeriodSeconds"] >= waiting + grace + CLOSE_SECONDS + exit_seconds
+        assert pod["terminationGracePeriodSeconds"] >= waiting + grace + 2 * CLOSE_SECONDS + exit_seconds + 5
     else:
         (other,) = [pod for name, _, pod in chart.pods(found) if name == "demo-entrust-triton"]
         assert other["terminationGracePeriodSeconds"] > exit_seconds + 5

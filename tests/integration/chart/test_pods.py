@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trustme
 
 from service.app import CLOSE_SECONDS
 from service.triton.processes import stubs
@@ -34,8 +35,9 @@ def answers(pod: Pod, container: Container, kind: str) -> Callable[[], bool]:
     """Return the HTTP probe of a container."""
     probe = container.manifest[f"{kind}Probe"]
     (port,) = [p["containerPort"] for p in container.manifest["ports"] if p["name"] == probe["httpGet"]["port"]]
-    address = f"http://127.0.0.1:{port}{probe['httpGet']['path']}"
-    return lambda: pod.curl("--max-time", str(probe["timeoutSeconds"]), address).returncode == 0
+    address = f"{probe['httpGet']['scheme'].lower()}://127.0.0.1:{port}{probe['httpGet']['path']}"
+    # the kubelet does not look at certificates either
+    return lambda: pod.curl("--insecure", "--max-time", str(probe["timeoutSeconds"]), address).returncode == 0
 
 
 def start_triton(pod: Pod) -> Container:
@@ -140,6 +142,27 @@ def test_a_gateway_and_a_triton_in_pods_of_their_own(start_pod: StartPod, study:
     gateway = start_gateway(pod)
     check_study(pod, gateway, study)
     assert not [name for name in other.shared_memory() if name.startswith("entrust_client_")]
+
+
+def test_a_pod_that_asks_for_tokens_over_tls(start_pod: StartPod) -> None:
+    authority = trustme.CA()
+    ours, other = (authority.issue_cert("elsewhere") for _ in range(2))
+    certificates = {
+        "tls.crt": ours.cert_chain_pems[0], "tls.key": ours.private_key_pem, "other.crt": other.cert_chain_pems[0],
+    }  # fmt: skip
+    found = chart.manifests(*chart.VALUE_SETS["guarded"])
+    pod = start_pod(found, secrets={
+        "certificate": {name: blob.bytes().decode() for name, blob in certificates.items()},
+        "tokens": {"tokens": "a-token-of-more-than-sixteen-characters\n"},
+    })  # fmt: skip
+    start_triton(pod)
+    gateway = start_gateway(pod)
+    assert pod.curl("--insecure", "https://127.0.0.1:8080/v1/models").returncode == 22  # 401
+    helm_test = helms_own_test(found)
+    done = gateway.run(*helm_test)
+    assert done.returncode == 0, done.stderr
+    stranger = [part.replace("tls.crt", "other.crt") for part in helm_test]
+    assert "CERTIFICATE_VERIFY_FAILED" in gateway.run(*stranger).stderr  # and no token was told to a stranger
 
 
 def test_the_exporter_gets_as_far_as_tensorrt(start_pod: StartPod) -> None:

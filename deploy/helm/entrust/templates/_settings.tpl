@@ -63,6 +63,14 @@
 {{- end }}
 {{- end }}
 
+{{/* The scheme of the gateway's addresses. */}}
+{{- define "entrust.scheme" -}}
+{{- if dig "tls" "client_ca_file" "" .Values.settings }}
+{{- fail "settings.tls.client_ca_file: the kubelet and Prometheus have no client certificate; let a proxy in front ask for it" }}
+{{- end }}
+{{- dig "tls" "certificate_file" "" .Values.settings | empty | ternary "http" "https" }}
+{{- end }}
+
 {{/* How long running jobs get after a stop signal: the setting, or the gateway's own default. */}}
 {{- define "entrust.graceSeconds" -}}
 {{- dig "rest" "shutdown_grace_seconds" 10 .Values.settings | ceil | int }}

@@ -146,7 +146,7 @@ volumeMounts:
   command: [/bin/sh, -ec]
   args:
     - >-
-      cp -R weights /tmp/weights &&
+      cp -R /weights /tmp/weights &&
       exec python -m export --target tensorrt --task {{ $triton.tensorrt.task }}
       --weights /tmp/weights/{{ $triton.tensorrt.task }}.safetensors --out {{ $triton.models.path }}
   env:
