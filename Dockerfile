@@ -54,11 +54,12 @@ ENV PATH=/opt/entrust/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     MPLCONFIGDIR=/tmp/matplotlib \
     ENTRUST_REST__HOST=0.0.0.0 \
+    ENTRUST_RPC__HOST=0.0.0.0 \
     ENTRUST_TRITON__URL=triton:8001 \
     ENTRUST_JOBS__WORK_FOLDER=/var/lib/entrust/work
 WORKDIR /tmp
 USER 10001:10001
-EXPOSE 8080
+EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python3", "/opt/entrust/health.py"]
 ENTRYPOINT ["entrust"]

@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check check-containers e2e-containers sbom serve train export lock triton clean
+.PHONY: help demo test test-rpc check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart proto \
+	release-proto serve train export reference dashboards dashboard-image lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -12,20 +13,25 @@ SEED ?=
 OUT ?= out/demo
 PYTEST_ARGS ?=
 
+PROMETHEUS := prometheus:promtool prometheus-alertmanager:prometheus-alertmanager
+
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .cache/tools
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
 
 demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
 
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
-	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(PROMETHEUS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone
+	$(BIN)/python -m pytest tests/integration/rpc tests/contract/test_proto.py tests/unit/service/api/test_rpc_problems.py $(PYTEST_ARGS)
 
 check: $(VENV)/.development check-containers  ## lint, format, types, architecture, spelling, containers, licences
 	$(BIN)/ruff check .
@@ -33,6 +39,17 @@ check: $(VENV)/.development check-containers  ## lint, format, types, architectu
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(MAKE) --no-print-directory check-proto
+
+chart: $(VENV)/.development  ## write what the Helm chart takes from elsewhere, and pack it into dist/
+	$(BIN)/python -m deploy.helm.chart
+	@deploy/scripts/install-kube-tools
+	.cache/kube-tools/helm package --destination dist deploy/helm/entrust
+
+check-deploy: $(VENV)/.development triton  ## lint, render and validate the Helm chart; run its command lines here
+	@deploy/scripts/install-kube-tools
+	@deploy/scripts/check-chart
+	$(BIN)/python -m pytest tests/contract/chart tests/integration/chart $(PYTEST_ARGS)
 
 check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the compose files, judge the gateway's licences
 	$(TOOLS)/bin/hadolint Dockerfile tests/containers/stand-ins.Dockerfile
@@ -40,7 +57,7 @@ check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml config >/dev/null
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml --file deploy/compose/host-network.yml config >/dev/null
 
-e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (15 minutes, 15 GB, root)
+e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (root, many minutes)
 	@deploy/scripts/install-system-tools podman:podman buildah:buildah runc:runc debootstrap:debootstrap
 	$(BIN)/python -m pytest tests/containers --timeout 3600 $(PYTEST_ARGS)
 
@@ -59,6 +76,34 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 
 export: $(VENV)/.development  ## write model_repository/ from weights/
 	$(BIN)/python -m export --task $(TASK)
+
+proto: $(VENV)/.development  ## write the Python of proto/
+	$(BIN)/buf format --write
+	$(BIN)/python proto/generate.py
+
+check-proto: $(VENV)/.development  ## style of proto/, and no change that breaks clients of the released one
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against proto/released.json
+
+release-proto: check-proto  ## take proto/ as the promise that later changes are held against
+	$(BIN)/buf build --output proto/released.json
+
+reference: $(VENV)/.development triton  ## measure what the calibration set looks like (minutes; after new weights)
+	$(BIN)/python -m demo.reference --task $(TASK)
+
+dashboards: $(VENV)/.development  ## write dashboards, alert rules and docs/metrics.md from their code
+	$(BIN)/python -m deploy.grafana
+	$(BIN)/python -m deploy.prometheus
+	$(BIN)/python -m service.observability.reference > docs/metrics.md
+
+check-alerts: $(VENV)/.development  ## check the alert rules, and test each with its text
+	@deploy/scripts/install-system-tools $(PROMETHEUS)
+	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules rules_test.yml rules_slow_test.yml
+
+dashboard-image: $(VENV)/.development triton  ## run a real service for some minutes and draw docs/images/dashboard.png
+	@deploy/scripts/install-system-tools $(PROMETHEUS)
+	$(BIN)/python -m deploy.grafana.look
 
 lock: $(VENV)/.development  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --allow-unsafe \

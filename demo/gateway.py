@@ -37,7 +37,8 @@ def running_gateway(log_path: Path) -> Iterator[str]:
     environment = {
         k: v for k, v in os.environ.items() if not k.startswith("ENTRUST_") or k.startswith("ENTRUST_TRITON")
     }
-    environment |= {"ENTRUST_REST__HOST": "127.0.0.1", "ENTRUST_REST__PORT": str(port), "ENTRUST_LOGS__FORMAT": "text"}
+    environment |= {"ENTRUST_REST__HOST": "127.0.0.1", "ENTRUST_REST__PORT": str(port)}
+    environment |= {"ENTRUST_RPC__ENABLED": "false", "ENTRUST_LOGS__FORMAT": "text"}
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as log, tempfile.TemporaryDirectory(prefix="entrust-demo-") as work_folder:
         environment["ENTRUST_JOBS__WORK_FOLDER"] = work_folder

@@ -39,6 +39,11 @@ def normalise(
     return np.where(present, scaled, 0.0).astype(np.float32)
 
 
+def darkest(modality: Modality) -> float:
+    """Return the smallest value that :func:`normalise` gives to an acquired voxel: air."""
+    return {"HU": -1.0, "SUV": 0.0, "arbitrary": -0.5}[modality.units]
+
+
 def tissue_scale(values: Float[np.ndarray, "n"]) -> float:
     """Return a robust scale of MR tissue: the mean intensity above the air, in the input's own units.
 

@@ -23,7 +23,7 @@ from entrust.errors import (
 )
 from entrust.sampling import SAMPLERS
 from service.app import make_metrics, open_pipeline
-from service.app import serve as serve_http
+from service.app import serve as serve_faces
 from service.observability.logs import configure_logging, describe_exception
 from service.pipeline import ModelState, SegmentationRequest, Source
 from service.settings import Settings, load_settings
@@ -61,8 +61,8 @@ err = Console(stderr=True)
 
 @cli.command()
 def serve() -> None:
-    """Serve HTTP until stopped; everything is set by ENTRUST_… variables (docs/api.md)."""
-    asyncio.run(serve_http(load_settings()))
+    """Serve HTTP and gRPC until stopped; everything is set by ENTRUST_… variables (docs/api.md)."""
+    asyncio.run(serve_faces(load_settings()))
 
 
 @cli.command()

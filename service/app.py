@@ -7,26 +7,33 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
-from entrust.contract import TASKS
+from entrust.contract import TASKS, model_contracts
 from entrust.errors import InvalidInputError
 from service.api.rest.application import create_application
-from service.api.rest.gateway import Gateway
-from service.api.rest.parameters import ParameterLimits
-from service.api.rest.upload import UploadLimits
+from service.api.rpc.application import RpcLimits
+from service.api.rpc.listener import RpcListener, open_listener
 from service.inference import TritonClient
 from service.ingest import IngestLimits
+from service.intake.access import Access, read_tokens
+from service.intake.certificates import Certificate
+from service.intake.gateway import Gateway
+from service.intake.parameters import ParameterLimits
+from service.intake.upload import UploadLimits
 from service.jobs.job import JobState
 from service.jobs.runner import JobRunner
 from service.jobs.store import MemoryJobStore
 from service.observability.logs import configure_logging, get_logger
 from service.observability.metrics import Metrics
+from service.observability.references import load_references
 from service.pipeline import Pipeline
 from service.settings import Settings
 from service.triton.canary import task_canaries
@@ -42,9 +49,22 @@ BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def make_metrics() -> Metrics:
-    """Build the metrics of one process."""
-    return Metrics(pairs={name: task.pairs for name, task in TASKS.items()}, states=[s.value for s in JobState])
+def make_metrics(references: Path | None = None) -> Metrics:
+    """Build the metrics of one process.
+
+    Args:
+        references: Folder of the calibration references; the released weights' own when not given.
+
+    Raises:
+        InvalidInputError: A reference cannot be read.
+    """
+    return Metrics(
+        pairs={name: task.pairs for name, task in TASKS.items()},
+        states=[s.value for s in JobState],
+        modalities={name: task.slugs for name, task in TASKS.items()},
+        models=[contract.name for task in TASKS.values() for contract in model_contracts(task).values()],
+        references=load_references(TASKS, references),
+    )
 
 
 @contextlib.asynccontextmanager
@@ -64,6 +84,7 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
                 canaries,
                 installation=Installation(triton.home) if triton.home else None,
                 start_timeout_seconds=triton.start_timeout_seconds,
+                metrics_port=triton.metrics_port,
                 observer=metrics,
             )
             url = (await stack.enter_async_context(embedded)).url
@@ -86,7 +107,7 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(settings: Settings, metrics: Metrics) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, metrics: Metrics, access: Access | None = None) -> AsyncIterator[Gateway]:
     """Build the service behind the faces; on the way out running jobs are cancelled.
 
     Raises:
@@ -107,6 +128,7 @@ async def open_gateway(settings: Settings, metrics: Metrics) -> AsyncIterator[Ga
                     pipeline=pipeline,
                     runner=runner,
                     metrics=metrics,
+                    access=access or Access(read_tokens(settings.auth.token_file)),
                     uploads=UploadLimits(
                         max_body_bytes=settings.rest.max_body_bytes,
                         max_files=settings.rest.max_files,
@@ -125,17 +147,22 @@ async def open_gateway(settings: Settings, metrics: Metrics) -> AsyncIterator[Ga
 
 
 async def serve(settings: Settings) -> None:
-    """Serve HTTP until SIGTERM or SIGINT; a second signal does not wait for running jobs.
+    """Serve HTTP and gRPC until SIGTERM or SIGINT; a second signal does not wait for running jobs.
 
     Raises:
-        InvalidInputError: The address cannot be listened on.
+        InvalidInputError: An address cannot be listened on, or a secret's file cannot be used.
         ModelUnavailableError: The embedded Triton does not start.
     """
-    metrics = make_metrics()
+    metrics = make_metrics(settings.metrics.references)
     configure_logging(level=settings.logs.level, form=settings.logs.format, on_drop=metrics.log_dropped)
-    with listen(settings.rest.host, settings.rest.port) as listener:
-        async with open_gateway(settings, metrics) as gateway:
-            server = make_server(gateway)
+    access, certificate = Access(read_tokens(settings.auth.token_file)), read_certificate(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        # what can be wrong with addresses and secrets is told before anything slow is started
+        listener = stack.enter_context(listen(settings.rest.host, settings.rest.port))
+        rpc = await stack.enter_async_context(bind_rpc(settings, metrics, access, certificate))
+        gateway = await stack.enter_async_context(open_gateway(settings, metrics, access))
+        async with rpc.serve(gateway):
+            server = make_server(gateway, certificate)
             stop = asyncio.Event()
             stopping = asyncio.create_task(_stop_in_order(server, gateway, stop, settings.rest.shutdown_grace_seconds))
             loop = asyncio.get_running_loop()
@@ -153,7 +180,26 @@ async def serve(settings: Settings) -> None:
     log.info("stopped")
 
 
-def make_server(gateway: Gateway) -> uvicorn.Server:
+@contextlib.asynccontextmanager
+async def bind_rpc(
+    settings: Settings, metrics: Metrics, access: Access, certificate: Certificate | None
+) -> AsyncIterator[RpcListener]:
+    """Take the address of the gRPC face; where it is switched off, the listener serves nothing.
+
+    Raises:
+        InvalidInputError: The address cannot be had.
+    """
+    rpc = settings.rpc
+    limits = RpcLimits(rpc.max_message_bytes, rpc.max_calls, rpc.compression)
+    if not rpc.enabled:
+        yield RpcListener(None, 0, limits)
+        return
+    async with open_listener(rpc.host, rpc.port, metrics, access, limits, certificate) as listener:
+        log.info("rpc-listening", host=rpc.host, port=listener.port)
+        yield listener
+
+
+def make_server(gateway: Gateway, certificate: Certificate | None = None) -> uvicorn.Server:
     """Build the HTTP server on an open gateway."""
     application = create_application(gateway, version=version("entrust-serve"))
     return _Server(
@@ -164,8 +210,34 @@ def make_server(gateway: Gateway) -> uvicorn.Server:
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=CLOSE_SECONDS,
+            **_tls(certificate),
         )
     )
+
+
+def _tls(certificate: Certificate | None) -> dict[str, Any]:
+    if certificate is None:
+        return {}
+    return {
+        "ssl_certfile": certificate.chain,
+        "ssl_keyfile": certificate.key,
+        "ssl_ca_certs": str(certificate.client_ca) if certificate.client_ca else None,
+        "ssl_cert_reqs": ssl.CERT_REQUIRED if certificate.client_ca else ssl.CERT_NONE,
+    }
+
+
+def read_certificate(settings: Settings) -> Certificate | None:
+    """Return the certificate of both faces, or None where they are not encrypted.
+
+    Raises:
+        InvalidInputError: Its files cannot be used.
+    """
+    tls = settings.tls
+    if tls.certificate_file is None or tls.key_file is None:
+        return None
+    certificate = Certificate(tls.certificate_file, tls.key_file, tls.client_ca_file)
+    certificate.check()
+    return certificate
 
 
 @contextlib.contextmanager

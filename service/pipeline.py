@@ -20,7 +20,7 @@ from service.encode import ResultFile, encode
 from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
 from service.ingest import IngestLimits, read_nifti_study, read_study
 from service.observability.metrics import Metrics
-from service.prepare import prepare_case
+from service.prepare import describe_appearance, prepare_case
 from service.study import Case, Study
 from service.summary import Provenance
 from service.trust import summarise
@@ -141,6 +141,13 @@ class Pipeline:
             case = await run.in_thread(prepare_case, study, task, assignment=request.assignment)
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)
+        appearance = await run.in_thread(describe_appearance, case)
+        self._metrics.inputs(
+            task=task.name,
+            intensities=appearance.intensities,
+            coverage=appearance.coverage,
+            slice_spacing_mm=appearance.slice_spacing_mm,
+        )
         card = await self._card(task, run)
         with run.stage("inference"):
             inference = await run_inference(
@@ -169,6 +176,9 @@ class Pipeline:
             task=task.name,
             uncertain_share=summary.uncertain.share,
             conflict_share={"-".join(pair.modalities): pair.share for pair in summary.conflict},
+            agreement=summary.agreement,
+            complete=not case.missing,
+            digest=card.digest,
         )
         with run.stage("encode"):
             summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)

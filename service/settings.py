@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from entrust.errors import InvalidInputError
@@ -46,6 +46,59 @@ class RestSettings(_Group):
     shutdown_grace_seconds: float = Field(default=10.0, ge=0.0, le=600.0)
 
 
+class RpcSettings(_Group):
+    """The gRPC face.
+
+    Attributes:
+        enabled: Whether it is served.
+        host: Address to listen on; loopback unless tokens and TLS guard it.
+        port: TCP port; 0 picks a free one.
+        max_message_bytes: Largest message; a larger study comes in pieces.
+        max_calls: Calls at a time, streams that watch included.
+        compression: How answers are compressed for clients that can read it; files that are compressed already are
+            sent as they are.
+    """
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=0, le=65535)
+    max_message_bytes: int = Field(default=16 * MEBIBYTE, ge=64 * 1024, le=1024 * MEBIBYTE)
+    max_calls: int = Field(default=256, ge=1, le=10_000)
+    compression: Literal["none", "deflate", "gzip"] = "none"
+
+
+class TlsSettings(_Group):
+    """Encryption of both faces.
+
+    Attributes:
+        certificate_file: Certificate chain in PEM; TLS where it and the key are given.
+        key_file: Its private key in PEM.
+        client_ca_file: Authorities in PEM; where given, every client needs a certificate of theirs.
+    """
+
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    client_ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "TlsSettings":
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        if self.client_ca_file is not None and self.key_file is None:
+            raise ValueError("client_ca_file needs certificate_file and key_file")
+        return self
+
+
+class AuthSettings(_Group):
+    """Who may ask, over HTTP and gRPC alike; everybody where no token is set.
+
+    Attributes:
+        token_file: File with one token a line: any of them is taken, so that they can be changed one after another.
+    """
+
+    token_file: Path | None = None
+
+
 class TritonSettings(_Group):
     """Where the models run.
 
@@ -55,6 +108,7 @@ class TritonSettings(_Group):
         repository: Model repository of the embedded server; the project's own when empty.
         home: Folder with the embedded server's files and environment; the project's own when empty.
         start_timeout_seconds: How long the embedded server may take to become ready.
+        metrics_port: Port of the embedded server's own metrics, for Prometheus; 0 picks a free one.
         precision: Label of the per-step metrics: what the deployed engines compute in.
     """
 
@@ -63,6 +117,7 @@ class TritonSettings(_Group):
     repository: Path | None = None
     home: Path | None = None
     start_timeout_seconds: float = Field(default=120.0, gt=0.0, le=3600.0)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
 
@@ -119,6 +174,17 @@ class IngestSettings(_Group):
     max_voxels: int = Field(default=512 * 512 * 2048, ge=1, le=2**33)
 
 
+class MetricsSettings(_Group):
+    """What is told to Prometheus.
+
+    Attributes:
+        references: Folder with ``<task>.json``, what the calibration set looked like; the released weights' own when
+            empty.
+    """
+
+    references: Path | None = None
+
+
 class LogSettings(_Group):
     """What is written to standard error.
 
@@ -143,10 +209,14 @@ class Settings(BaseSettings):
     )
 
     rest: RestSettings = RestSettings()
+    rpc: RpcSettings = RpcSettings()
+    auth: AuthSettings = AuthSettings()
+    tls: TlsSettings = TlsSettings()
     triton: TritonSettings = TritonSettings()
     jobs: JobsSettings = JobsSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
+    metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 
 

@@ -16,6 +16,7 @@ CHECKED = [
     for room in (
         "calibration",
         "conflict",
+        "drift",
         "metrics",
         "normalisation",
         "presence",

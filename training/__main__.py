@@ -12,17 +12,18 @@ from rich.console import Console
 from entrust.contract import FittedConstants, ModelCard, get_task
 from entrust.errors import EnTrustError, NotFoundError
 from entrust.networks.calibration_head import CalibrationHead
-from entrust.networks.release import ServedNetworks, save_release
-from training import report
+from entrust.networks.release import ServedNetworks, load_release, save_release
+from training import localisation, report
 from training.config import FitConfig, conflict_stage
 from training.datasets.oncology import ATTRIBUTION
 from training.entrust_model import EnTrustNetworks
 from training.evaluate import CalibratedModel, baseline_temperature, score_baseline, score_entrust
 from training.fit_calibration import calibrate
 from training.hypotheses_cache import without
+from training.localisation import localise
 from training.runs import MODELS, RELEASE, RUN_NAMES, Run
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 ENTRUST = "entrust+conflict"
 """The model that is released."""
 PROJECT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,7 @@ class Stage(StrEnum):
     FIT = "fit"
     RELEASE = "release"
     EVALUATE = "evaluate"
+    LOCALISE = "localise"
     REPORT = "report"
 
 
@@ -143,6 +145,12 @@ def main(
         if Stage.RELEASE in stages and RELEASE in runs:
             card = release_weights(runs[RELEASE], weights)
             console.print(f"released {card.task} {card.version}, digest {card.digest[:12]}, {card.constants}")
+        if Stage.LOCALISE in stages:
+            released = load_release(get_task(task), weights / f"{task}.safetensors")
+            constants = released.card.constants
+            print(
+                localisation.table(localise(released.enfuse, get_task(task), constants.conflict_threshold)), end="\n\n"
+            )
         if Stage.REPORT in stages:
             scores = report.read_scores(folder / task)
             for part in (report.table, report.difference_table, report.missing_table, report.failure_table):

@@ -30,8 +30,10 @@ from training.runs import Run
 MARGIN_MM = 5.0
 CONFLICT_MARGIN_MM = 15.0
 NUM_CONFLICT_PHANTOMS = 6
-BACKGROUND_WEIGHT = 0.02
-"""Weight of the voxels outside the foreground domain: they are many, sure and right."""
+BACKGROUND_WEIGHT = 0.1
+"""Weight of the voxels outside the foreground domain: they are many, sure and right, and should stay so. At a fifth
+of this weight the head raised their mean probability of tumour from 1 % to 16 %; at twice it none
+beats the identity."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class HeadFit:
     batch: int = 8
     crop: int = 64
     folds: int = 3
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     ace_weight: float = 0.5
 
 

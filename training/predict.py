@@ -21,8 +21,8 @@ CHUNK = 8
 """Slices a pass."""
 
 
-def _chunks(task: Task, case: TrainingCase) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """Yield slice numbers, images and presence [b, m, z, h, w], padded."""
+def slice_chunks(task: Task, case: TrainingCase) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    """Yield slice numbers, images and presence [b, m, z, h, w], padded, some slices at a time."""
     images = pad_plane(case.images, task.size_multiple)
     presence = pad_plane(case.presence.astype(np.float32), task.size_multiple)
     for start in range(0, case.depth, CHUNK):
@@ -78,7 +78,7 @@ def predict_hypotheses(
         parts.setdefault(name, []).append(crop_plane(array, h, w))
 
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        for _, images, presence in _chunks(task, case):
+        for _, images, presence in slice_chunks(task, case):
             b, hp, wp = images.shape[0], images.shape[-2], images.shape[-1]
             out = enfuse(images, presence, keep.expand(b, v, -1), gain.expand(b, v))
             finest = out.scales[0]
@@ -151,6 +151,6 @@ def predict_baseline(network: nn.Module, task: Task, case: TrainingCase) -> Floa
     h, w = case.label.shape[1:]
     parts = []
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        for _, images, presence in _chunks(task, case):
+        for _, images, presence in slice_chunks(task, case):
             parts.append(crop_plane(network(images, presence).softmax(dim=1).float().numpy(), h, w))
     return np.concatenate(parts)

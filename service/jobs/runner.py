@@ -126,6 +126,7 @@ class JobRunner:
         ticket = _Ticket(job, order, asyncio.Event(), time.monotonic() + order.deadline_seconds)
         self._tickets[job.id] = ticket
         self._queue.put_nowait((order.priority.rank, next(self._turn), job.id))
+        self._metrics.job_accepted(task=order.task, priority=order.priority.value)
         await self._count()
         return job
 
@@ -181,7 +182,9 @@ class JobRunner:
         state = JobState.FAILED
         failure: Failure | None = Failure.of(_taken_back())
         products: tuple[Product, ...] = ()
-        await self.store.move(job_id, JobState.RUNNING)
+        started = await self.store.move(job_id, JobState.RUNNING)
+        wait_seconds = (started.started_at_seconds or 0.0) - started.created_at_seconds
+        self._metrics.job_started(task=order.task, wait_seconds=max(wait_seconds, 0.0))
         await self._count()
         pump = _ProgressPump(self.store, job_id)
         try:
@@ -230,7 +233,9 @@ class JobRunner:
     async def _count(self) -> StoreCounts:
         counts = await self.store.counts()
         self._metrics.jobs_by_state(
-            {state.value: n for state, n in counts.by_state.items()}, retained_bytes=counts.retained_bytes
+            {state.value: n for state, n in counts.by_state.items()},
+            retained_bytes=counts.retained_bytes,
+            room=counts.room,
         )
         return counts
 

@@ -17,6 +17,15 @@ class TritonObserver(Protocol):
     def triton_repair(self, *, action: str) -> None:
         """Hear of a repair of the embedded server: ``reload`` of a model or ``restart`` of the server."""
 
+    def triton_canary(self, *, model: str, outcome: str) -> None:
+        """Hear of a canary's answer: ``ok``, ``wrong`` or ``late``."""
+
+    def triton_canary_answer(self, *, model: str, duration_seconds: float) -> None:
+        """Hear how long a canary took that was answered, at a start or later."""
+
+    def triton_stub_death(self, *, model: str) -> None:
+        """Hear that a process of a model was found dead."""
+
 
 class Silence:
     """An observer that nobody listens to."""
@@ -31,6 +40,15 @@ class Silence:
 
     def triton_repair(self, *, action: str) -> None:
         """Ignore the repair."""
+
+    def triton_canary(self, *, model: str, outcome: str) -> None:
+        """Ignore the answer."""
+
+    def triton_canary_answer(self, *, model: str, duration_seconds: float) -> None:
+        """Ignore the time."""
+
+    def triton_stub_death(self, *, model: str) -> None:
+        """Ignore the death."""
 
 
 SILENCE: TritonObserver = Silence()

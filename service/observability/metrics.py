@@ -1,106 +1,100 @@
-"""Prometheus metrics of the gateway, on a registry of their own.
+"""Prometheus metrics of the gateway, on a registry of their own; :mod:`service.observability.definitions` lists them.
 
-Names are ``entrust_<noun>_<base unit>[_total]``; every label has a bounded set of values: tasks, models and modality
-pairs of the contract, stages, states, route templates, warning codes. No identifier is ever a label.
+Each gateway process answers for itself alone, and is scraped by itself: sums over processes are Prometheus' work.
+Series whose labels are known beforehand exist from the start, at zero: else the first event would be lost to ``rate``.
 """
 
 from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 
-STEP_BUCKETS_SECONDS = (0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 1.5, 2.5, 4.0, 6.5, 10.0)
-CALL_BUCKETS_SECONDS = (0.001, 0.0025, *STEP_BUCKETS_SECONDS)
-STAGE_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)
-SHARE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+from entrust.drift import (
+    AGREEMENT_MEASURE,
+    UNCERTAIN_MEASURE,
+    CalibrationReference,
+    conflict_measure,
+    intensity_measure,
+)
+from service.observability.collectors import Collectors, start_process, start_reference, start_task
+
 MAX_STEP_INDEX = 31
 """Steps after this one share the label ``32+``: a caller's number of steps must not grow the metric."""
 MAX_CODES = 128
 """Distinct warning codes that are counted by name; later ones share ``other``."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
 
 
 class Metrics:
     """Every metric of one gateway.
 
     Args:
-        pairs: Modality pairs of each task, so that conflict series exist from the start.
+        pairs: Modality pairs of each task.
         states: Job states.
+        modalities: Modality slugs of each task.
+        models: Names of the served models.
+        references: What the calibration set looked like, by task.
     """
 
-    def __init__(self, *, pairs: Mapping[str, Iterable[tuple[str, str]]], states: Iterable[str]) -> None:
+    def __init__(
+        self,
+        *,
+        pairs: Mapping[str, Iterable[tuple[str, str]]],
+        states: Iterable[str],
+        modalities: Mapping[str, Iterable[str]] | None = None,
+        models: Iterable[str] = (),
+        references: Mapping[str, CalibrationReference] | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        r = self.registry
-        self._step_seconds = Histogram(
-            "entrust_sampling_step_duration_seconds",
-            "One step of the diffusion sampler over one chunk of slices: the call to Triton and the update.",
-            ("task", "sampler", "precision"), buckets=STEP_BUCKETS_SECONDS, registry=r,
-        )  # fmt: skip
-        self._steps = Counter(
-            "entrust_sampling_steps", "Sampling steps by their index.", ("task", "step_index"), registry=r
-        )
-        self._steps_seconds = Counter(
-            "entrust_sampling_steps_seconds", "Time in sampling steps by their index.", ("task", "step_index"),
-            registry=r,
-        )  # fmt: skip
-        self._stage_seconds = Histogram(
-            "entrust_stage_duration_seconds", "One stage of one study: ingest, prepare, inference, trust, encode.",
-            ("task", "stage"), buckets=STAGE_BUCKETS_SECONDS, registry=r,
-        )  # fmt: skip
-        self._call_seconds = Histogram(
-            "entrust_triton_call_duration_seconds", "One call to Triton as the gateway sees it.", ("model",),
-            buckets=CALL_BUCKETS_SECONDS, registry=r,
-        )  # fmt: skip
-        self._calls = Counter(
-            "entrust_triton_calls", "Calls to Triton by their outcome.", ("model", "outcome"), registry=r
-        )
-        self._payload = Counter(
-            "entrust_triton_payload_bytes", "Tensor bytes, over the wire or through shared memory.",
-            ("model", "direction"), registry=r,
-        )  # fmt: skip
-        self._restarts = Counter(
-            "entrust_triton_repairs", "Repairs of the embedded Triton by what was done.", ("action",), registry=r
-        )
-        self._jobs = Gauge("entrust_jobs", "Jobs that are kept, by state.", ("state",), registry=r)
-        self._finished = Counter("entrust_jobs_finished", "Jobs that ended, by how.", ("task", "outcome"), registry=r)
-        self._job_seconds = Histogram(
-            "entrust_job_duration_seconds", "Time from acceptance to the end of a job.", ("task", "outcome"),
-            buckets=STAGE_BUCKETS_SECONDS, registry=r,
-        )  # fmt: skip
-        self._queue_depth = Gauge("entrust_queue_depth_jobs", "Jobs that wait for their turn.", registry=r)
-        self._rejected = Counter("entrust_jobs_rejected", "Requests refused because the queue was full.", registry=r)
-        self._retained = Gauge("entrust_results_retained_bytes", "Results held for collection.", registry=r)
-        self._uncertain = Histogram(
-            "entrust_uncertain_volume_ratio",
-            "Uncertain voxels as a share of the voxels in or around the segmented volume, one value per study.",
-            ("task",), buckets=SHARE_BUCKETS, registry=r,
-        )  # fmt: skip
-        self._uncertain_last = Gauge(
-            "entrust_uncertain_volume_last_ratio", "The same for the latest study.", ("task",), registry=r
-        )
-        self._conflict = Histogram(
-            "entrust_conflict_volume_ratio", "Share of the body in which two modalities disagree, one value per study.",
-            ("task", "pair"), buckets=SHARE_BUCKETS, registry=r,
-        )  # fmt: skip
-        self._warnings = Counter("entrust_input_warnings", "Tolerances used on input, by code.", ("code",), registry=r)
-        self._requests = Counter(
-            "entrust_http_requests", "HTTP requests by route template.", ("method", "route", "status"), registry=r
-        )
-        self._request_seconds = Histogram(
-            "entrust_http_request_duration_seconds", "HTTP requests from first byte to last.", ("method", "route"),
-            buckets=STAGE_BUCKETS_SECONDS, registry=r,
-        )  # fmt: skip
-        self._problems = Counter("entrust_problems", "Errors told to callers, by kind.", ("kind",), registry=r)
-        self._log_drops = Counter("entrust_log_dropped", "What the log's allowlist left out.", ("reason",), registry=r)
+        collectors = Collectors(self.registry)
+        self._door_requests = collectors.of("entrust_door_requests_total", Counter)
+        self._door_seconds = collectors.of("entrust_door_request_duration_seconds", Histogram)
+        self._requests = collectors.of("entrust_http_requests_total", Counter)
+        self._request_seconds = collectors.of("entrust_http_request_duration_seconds", Histogram)
+        self._rpcs = collectors.of("entrust_rpc_requests_total", Counter)
+        self._rpc_seconds = collectors.of("entrust_rpc_request_duration_seconds", Histogram)
+        self._problems = collectors.of("entrust_problems_total", Counter)
+        self._jobs = collectors.of("entrust_jobs", Gauge)
+        self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
+        self._finished = collectors.of("entrust_jobs_finished_total", Counter)
+        self._job_seconds = collectors.of("entrust_job_duration_seconds", Histogram)
+        self._wait_seconds = collectors.of("entrust_job_wait_duration_seconds", Histogram)
+        self._rejected = collectors.of("entrust_jobs_rejected_total", Counter)
+        self._queue_depth = collectors.of("entrust_queue_depth_jobs", Gauge)
+        self._queue_capacity = collectors.of("entrust_queue_capacity_jobs", Gauge)
+        self._retained = collectors.of("entrust_results_retained_bytes", Gauge)
+        self._delivered = collectors.of("entrust_results_delivered_bytes_total", Counter)
+        self._stage_seconds = collectors.of("entrust_stage_duration_seconds", Histogram)
+        self._step_seconds = collectors.of("entrust_sampling_step_duration_seconds", Histogram)
+        self._steps = collectors.of("entrust_sampling_steps_total", Counter)
+        self._steps_seconds = collectors.of("entrust_sampling_steps_seconds_total", Counter)
+        self._call_seconds = collectors.of("entrust_triton_call_duration_seconds", Histogram)
+        self._calls = collectors.of("entrust_triton_calls_total", Counter)
+        self._payload = collectors.of("entrust_triton_payload_bytes_total", Counter)
+        self._canaries = collectors.of("entrust_triton_canaries_total", Counter)
+        self._canary_seconds = collectors.of("entrust_triton_canary_duration_seconds", Histogram)
+        self._stub_deaths = collectors.of("entrust_triton_stub_deaths_total", Counter)
+        self._repairs = collectors.of("entrust_triton_repairs_total", Counter)
+        self._uncertain = collectors.of("entrust_uncertain_volume_ratio", Histogram)
+        self._uncertain_last = collectors.of("entrust_uncertain_volume_last_ratio", Gauge)
+        self._agreement = collectors.of("entrust_hypotheses_agreement_ratio", Histogram)
+        self._conflict = collectors.of("entrust_conflict_volume_ratio", Histogram)
+        self._intensity = collectors.of("entrust_input_intensity_ratio", Histogram)
+        self._coverage = collectors.of("entrust_input_coverage_ratio", Histogram)
+        self._slice_spacing = collectors.of("entrust_input_slice_spacing_meters", Histogram)
+        self._comparisons = collectors.of("entrust_calibration_comparisons_total", Counter)
+        self._warnings = collectors.of("entrust_input_warnings_total", Counter)
+        self._log_drops = collectors.of("entrust_log_dropped_total", Counter)
         self._codes: set[str] = set()
-        for state in states:
-            self._jobs.labels(state)
-        for reason in ("key", "value", "event"):
-            self._log_drops.labels(reason)
+        self._references = dict(references or {})
+        start_process(collectors, states, models)
         for task, task_pairs in pairs.items():
-            for first, second in task_pairs:
-                self._conflict.labels(task, f"{first}-{second}")
+            start_task(collectors, task, task_pairs, (modalities or {}).get(task, ()))
+        for reference in self._references.values():
+            start_reference(collectors, reference)
 
     def sampling_step(self, *, task: str, sampler: str, precision: str, index: int, duration_seconds: float) -> None:
         """Record one sampling step over one chunk of slices; ``index`` counts from 0."""
@@ -124,17 +118,40 @@ class Metrics:
 
     def triton_repair(self, *, action: str) -> None:
         """Record a repair of the embedded Triton: ``reload`` of a model or ``restart`` of the server."""
-        self._restarts.labels(action).inc()
+        self._repairs.labels(action).inc()
 
-    def jobs_by_state(self, counts: Mapping[str, int], *, retained_bytes: int) -> None:
-        """Set the number of jobs in each state and the bytes held for collection."""
+    def triton_canary(self, *, model: str, outcome: str) -> None:
+        """Record a canary's answer: ``ok``, ``wrong`` or ``late``."""
+        self._canaries.labels(model, outcome).inc()
+
+    def triton_canary_answer(self, *, model: str, duration_seconds: float) -> None:
+        """Record how long a canary took that was answered."""
+        self._canary_seconds.labels(model).observe(duration_seconds)
+
+    def triton_stub_death(self, *, model: str) -> None:
+        """Record that a process of a model was found dead."""
+        self._stub_deaths.labels(model).inc()
+
+    def jobs_by_state(self, counts: Mapping[str, int], *, retained_bytes: int, room: int | None = None) -> None:
+        """Set the number of jobs in each state, the bytes held for collection, and how many more jobs may wait."""
         for state, count in counts.items():
             self._jobs.labels(state).set(count)
-        self._queue_depth.set(counts.get("queued", 0))
+        queued = counts.get("queued", 0)
+        self._queue_depth.set(queued)
+        if room is not None:
+            self._queue_capacity.set(queued + room)
         self._retained.set(retained_bytes)
 
+    def job_accepted(self, *, task: str, priority: str) -> None:
+        """Record a job that was taken into the queue."""
+        self._accepted.labels(task, priority).inc()
+
+    def job_started(self, *, task: str, wait_seconds: float) -> None:
+        """Record how long a job waited until it was started."""
+        self._wait_seconds.labels(task).observe(wait_seconds)
+
     def job_finished(self, *, task: str, outcome: str, duration_seconds: float) -> None:
-        """Record the end of a job; ``outcome`` is ``succeeded``, ``cancelled`` or an error kind."""
+        """Record the end of a job; ``outcome`` is ``succeeded`` or an error kind."""
         self._finished.labels(task, outcome).inc()
         self._job_seconds.labels(task, outcome).observe(duration_seconds)
 
@@ -142,12 +159,56 @@ class Metrics:
         """Record a request that found the queue full."""
         self._rejected.inc()
 
-    def trust(self, *, task: str, uncertain_share: float, conflict_share: Mapping[str, float]) -> None:
-        """Record what the trust map of one study says; shares in [0, 1], pairs as ``ct-pet``."""
+    def inputs(
+        self,
+        *,
+        task: str,
+        intensities: Mapping[str, Mapping[str, float]],
+        coverage: Mapping[str, float],
+        slice_spacing_mm: Mapping[str, float],
+    ) -> None:
+        """Record what one study looks like to the networks, by modality; see :mod:`entrust.drift`."""
+        for slug, statistics in intensities.items():
+            for statistic, value in statistics.items():
+                self._intensity.labels(task, slug, statistic).observe(value)
+                self._compare(task, intensity_measure(slug, statistic), value)
+        for slug, share in coverage.items():
+            self._coverage.labels(task, slug).observe(share)
+        for slug, spacing_mm in slice_spacing_mm.items():
+            self._slice_spacing.labels(task, slug).observe(spacing_mm / 1000.0)
+
+    def trust(
+        self,
+        *,
+        task: str,
+        uncertain_share: float,
+        conflict_share: Mapping[str, float],
+        agreement: float | None = None,
+        complete: bool = False,
+        digest: str = "",
+    ) -> None:
+        """Record what the trust map of one study says; shares in [0, 1], pairs as ``ct-pet``.
+
+        Args:
+            task: Task name.
+            uncertain_share: Uncertain share of the structure and its surroundings.
+            conflict_share: Share in conflict by pair.
+            agreement: Mean pairwise Dice of the hypotheses.
+            complete: Whether no modality was missing: the calibration set's studies are complete.
+            digest: Digest of the weights; trust by other weights than the reference's is not compared.
+        """
         self._uncertain.labels(task).observe(uncertain_share)
         self._uncertain_last.labels(task).set(uncertain_share)
+        measures = {UNCERTAIN_MEASURE: uncertain_share}
+        if agreement is not None:
+            self._agreement.labels(task).observe(agreement)
+            measures[AGREEMENT_MEASURE] = agreement
         for pair, share in conflict_share.items():
             self._conflict.labels(task, pair).observe(share)
+            measures[conflict_measure(pair)] = share
+        if complete and task in self._references and self._references[task].digest == digest:
+            for measure, value in measures.items():
+                self._compare(task, measure, value)
 
     def input_warning(self, code: str) -> None:
         """Count a tolerance that was used on input."""
@@ -157,10 +218,24 @@ class Metrics:
             self._codes.add(code)
         self._warnings.labels(code).inc()
 
+    def door_request(self, *, door: str, outcome: str, duration_seconds: float) -> None:
+        """Record one request by its door; :data:`service.observability.collectors.OUTCOMES` are the outcomes."""
+        self._door_requests.labels(door, outcome).inc()
+        self._door_seconds.labels(door).observe(duration_seconds)
+
+    def delivered(self, *, door: str, size_bytes: int) -> None:
+        """Record results that were handed over."""
+        self._delivered.labels(door).inc(size_bytes)
+
     def http_request(self, *, method: str, route: str, status: int, duration_seconds: float) -> None:
         """Record one HTTP request by its route template."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(method, route).observe(duration_seconds)
+
+    def rpc_request(self, *, method: str, code: str, duration_seconds: float) -> None:
+        """Record one gRPC call by its method and the name of its status code."""
+        self._rpcs.labels(method, code).inc()
+        self._rpc_seconds.labels(method).observe(duration_seconds)
 
     def problem(self, kind: str) -> None:
         """Count an error that a caller was told about."""
@@ -174,3 +249,9 @@ class Metrics:
         """Return the exposition and its media type as the scraper's Accept header prefers."""
         encoder, media_type = choose_encoder(accept)
         return encoder(self.registry), media_type
+
+    def _compare(self, task: str, measure: str, value: float) -> None:
+        """Count where a value lies in the calibration set's range, where there is one."""
+        reference = self._references.get(task)
+        if reference is not None and measure in reference.bands:
+            self._comparisons.labels(task, measure, reference.bands[measure].verdict(value)).inc()

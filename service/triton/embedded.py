@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -52,7 +53,8 @@ class EmbeddedTriton:
         installation: Where the server's files are.
         start_timeout_seconds: How long the server may take until it is ready.
         canary_interval_seconds: Time between two rounds of canaries.
-        observer: Hears of repairs.
+        metrics_port: Where the server tells its own metrics; 0 picks a free port.
+        observer: Hears of canaries, dead processes and repairs.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class EmbeddedTriton:
         installation: Installation | None = None,
         start_timeout_seconds: float = 120.0,
         canary_interval_seconds: float = 5.0,
+        metrics_port: int = 0,
         observer: TritonObserver = SILENCE,
     ) -> None:
         self._repository = repository.resolve()
@@ -70,6 +73,7 @@ class EmbeddedTriton:
         self._installation = installation or Installation()
         self._start_timeout_seconds = start_timeout_seconds
         self._canary_interval_seconds = canary_interval_seconds
+        self._metrics_port = metrics_port
         self._observer = observer
         self._known: dict[str, str] = {}  # model → digest of the right answer
         self._stubs: dict[int, tuple[str, ...]] = {}
@@ -135,7 +139,8 @@ class EmbeddedTriton:
         sweep()
         self._namespace = Namespace("server")
         self._folder = tempfile.TemporaryDirectory(prefix="entrust-triton-")
-        self._ports = free_ports()
+        grpc_port, http_port, free_port = free_ports()
+        self._ports = (grpc_port, http_port, self._metrics_port or free_port)
         # an idle connection that is kept alive would hold up the server's exit for the whole of its timeout
         limits = httpx.Limits(max_keepalive_connections=0)
         self._http = httpx.AsyncClient(base_url=self.http_url, timeout=10.0, trust_env=False, limits=limits)
@@ -233,7 +238,7 @@ class EmbeddedTriton:
         except TimeoutError:
             raise self._failure("The embedded Triton was not ready in time.") from None
         self._stubs = stubs(self.pid)
-        log.info("triton-ready", process_id=self.pid)
+        log.info("triton-ready", process_id=self.pid, port=self._ports[2])
 
     def _failure(self, message: str) -> ModelUnavailableError:
         return ModelUnavailableError(f"{message} The end of its log:\n{self.log_tail()}\n")
@@ -282,12 +287,14 @@ class EmbeddedTriton:
                     await self._process.wait()
                 log.warning("triton-died", code=self._process.returncode)
                 return
-            broken = self._models_without_stub()
+            broken = dead = self._models_without_stub()
             if not broken and clock() >= due:
                 broken = await self._broken_models()
                 due = clock() + self._canary_interval_seconds
             if not is_running(self.pid):
                 continue  # the server is gone, and its stubs with it: its end is about to be told above
+            for model in dead:
+                self._observer.triton_stub_death(model=model)
             if broken:
                 await self._reload(broken)
             if self._missed >= MISSED_CANARIES:
@@ -307,10 +314,13 @@ class EmbeddedTriton:
             try:
                 await self._ask(model, CANARY_SECONDS)
                 self._missed = 0
+                self._observer.triton_canary(model=model, outcome="ok")
             except (TimeoutError, httpx.TimeoutException):
                 self._missed += 1
+                self._observer.triton_canary(model=model, outcome="late")
             except EnTrustError as error:
                 log.warning("triton-canary-failed", model=model, kind=error.kind)
+                self._observer.triton_canary(model=model, outcome="wrong")
                 broken.add(model)
         return broken
 
@@ -326,8 +336,10 @@ class EmbeddedTriton:
             InferenceFailedError: The model answered with an error.
         """
         canary = self._canaries[model]
+        start = time.perf_counter()
         async with asyncio.timeout(timeout_seconds):
             answer = await ask(self._client, model, canary)
+        self._observer.triton_canary_answer(model=model, duration_seconds=time.perf_counter() - start)
         if canary.expected is not None:
             self._known.setdefault(model, digest(canary.expected))
         known = self._known.setdefault(model, digest(answer))

@@ -23,7 +23,7 @@ def build(engine: Engine, target: str, dockerfile: str = "Dockerfile") -> str:
     """Build one target and return the image's name."""
     secret = engine.folder / "pip.conf"
     secret.write_text(PIP_CONFIGURATION)
-    name = f"localhost/entrust/{target}"
+    name = f"localhost/entrust-serve/{target}"
     engine.buildah(
         "bud", "--format", "docker", "--isolation", "chroot", "--network", "host", "--layers",
         "--build-arg", f"BASE={BASE}", "--secret", f"id=pip,src={secret}",

@@ -72,7 +72,7 @@ def test_without_common_memory_the_answer_is_the_same(
     engine.podman(
         "run", "--detach", "--name", "alone", "--network", "host", "--read-only", "--cap-drop", "all",
         "--tmpfs", "/tmp", "--tmpfs", "/var/lib/entrust:mode=1777", "--env", "ENTRUST_REST__HOST=127.0.0.1",
-        "--env", f"ENTRUST_REST__PORT={port}",
+        "--env", f"ENTRUST_REST__PORT={port}", "--env", "ENTRUST_RPC__ENABLED=false",
         "--env", f"ENTRUST_TRITON__URL=127.0.0.1:{stack.ports['TRITON_GRPC_PORT']}", images["gateway"],
     )  # fmt: skip
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from service.api.rest.parameters import FIELDS
 from service.settings import DELIMITER, PREFIX, Settings
 from service.summary import Summary
 from tests.factories.studies import dicom_zip, nifti_files
+from tests.servers.gateway import RunningGateway
 
-DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "docs" / "api.md").read_text()
 
 
 async def test_its_commands_work(gateway: httpx.AsyncClient, tmp_path: Path) -> None:
@@ -33,6 +36,31 @@ async def test_its_commands_work(gateway: httpx.AsyncClient, tmp_path: Path) -> 
     assert json.loads((tmp_path / "summary.json").read_bytes())["task"]["name"] == "oncology"
     assert (tmp_path / "results.zip").read_bytes().startswith(b"PK")
     assert (tmp_path / "segmentation.dcm").read_bytes()[128:132] == b"DICM"
+
+
+async def test_its_grpc_client_works(gateway: RunningGateway, tmp_path: Path) -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    (tmp_path / "client.py").write_text(program)
+    (tmp_path / "study.zip").write_bytes(dicom_zip())
+    (tmp_path / "broken.zip").write_bytes(dicom_zip()[:-500])
+
+    async def run(study: str) -> tuple[int | None, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "client.py", study, gateway.rpc_address,
+            cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, errors = await process.communicate()
+        return process.returncode, out.decode(), errors.decode()
+
+    status, told, errors = await run("study.zip")
+    assert status == 0, errors
+    assert "JOB_STATE_RUNNING sampling 2" in told
+    assert told.splitlines()[-1].startswith("JOB_STATE_SUCCEEDED")
+    assert (tmp_path / "segmentation.dcm").read_bytes()[128:132] == b"DICM"
+    status, _, errors = await run("broken.zip")
+    assert status == 1
+    assert "INVALID_ARGUMENT: " in errors
 
 
 def test_it_names_every_field_of_the_summary() -> None:

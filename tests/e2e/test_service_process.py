@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
+from service.api.rpc.v1 import segmentation_pb2 as pb
+from service.api.rpc.v1 import segmentation_pb2_grpc as pb_grpc
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, nifti_files, zipped
 
@@ -47,6 +50,11 @@ class Service:
             time.sleep(0.1)
         raise AssertionError(self.log.read_text())
 
+    @property
+    def rpc_address(self) -> str:
+        (line,) = (line for line in self.lines() if line["event"] == "rpc-listening")
+        return f"127.0.0.1:{line['port']}"
+
     def lines(self) -> list[dict[str, Any]]:
         found = []
         for line in self.log.read_text().splitlines():
@@ -63,7 +71,10 @@ def environment(**settings: str) -> dict[str, str]:
 def service(triton: EmbeddedTriton, tmp_path: Path) -> Iterator[Service]:
     log = tmp_path / "service.log"
     settings = environment(
-        ENTRUST_TRITON__URL=triton.url, ENTRUST_REST__PORT="0", ENTRUST_JOBS__WORK_FOLDER=str(tmp_path / "work")
+        ENTRUST_TRITON__URL=triton.url,
+        ENTRUST_REST__PORT="0",
+        ENTRUST_RPC__PORT="0",
+        ENTRUST_JOBS__WORK_FOLDER=str(tmp_path / "work"),
     )
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-m", "service", "serve"], env=settings, stdout=out, stderr=out)
@@ -139,6 +150,60 @@ def test_a_stop_lets_the_running_job_end_and_answers_who_waits(service: Service)
     assert "event: succeeded" in text
     assert service.process.wait(30) == 0
     assert [line["event"] for line in service.lines()][-1] == "stopped"
+
+
+def pieces(study: bytes, **parameters: Any) -> Iterator[pb.SegmentStreamRequest]:
+    asked = pb.SegmentationParameters(task="oncology", **parameters)
+    yield pb.SegmentStreamRequest(start=pb.SegmentStreamStart(parameters=asked))
+    yield pb.SegmentStreamRequest(file=pb.InputFileStart())
+    yield pb.SegmentStreamRequest(data=study)
+
+
+def test_grpc_is_served_beside_http_and_a_stop_hands_over_what_runs(service: Service) -> None:
+    with grpc.insecure_channel(service.rpc_address) as channel:
+        stub: Any = pb_grpc.SegmentationServiceStub(channel)
+        news = stub.SegmentStream(pieces(dicom_zip(("ct",)), num_hypotheses=8, num_steps=12), timeout=100)
+        for message in news:
+            if message.job.progress.stage == "sampling":
+                break
+        job_id = message.job.id
+        assert service.client.get(f"/v1/jobs/{job_id}").json()["state"] == "running"  # one job, two doors
+        service.process.send_signal(signal.SIGTERM)
+        rest = list(news)
+    assert rest[-1].result.info.name
+    assert service.process.wait(30) == 0
+    assert [line["event"] for line in service.lines()][-1] == "stopped"
+
+
+def test_no_patient_data_over_grpc(service: Service) -> None:
+    told: list[str] = []
+    tilted = dicom_datasets(("ct",), PATIENT)
+    tilted[2].ImageOrientationPatient = [1, 0, 0, 0, 0.8, 0.6]
+    broken = zipped({f"Zebrafink/{i}.dcm": dicom_bytes(ds) for i, ds in enumerate(tilted)})
+    with grpc.insecure_channel(service.rpc_address) as channel:
+        stub: Any = pb_grpc.SegmentationServiceStub(channel)
+        good = list(stub.SegmentStream(pieces(dicom_zip(tags=PATIENT), num_hypotheses=2, num_steps=1), timeout=100))
+        told += [str(message) for message in good if message.WhichOneof("content") == "job"]
+        told += [str(m) for m in good if m.result.info.name == "summary.json"]
+        calls = [
+            lambda: list(stub.SegmentStream(pieces(broken))),
+            lambda: list(stub.SegmentStream(pieces(broken, sampler="Zebrafink"))),
+            lambda: list(stub.SegmentStream(pieces(broken, assignment={"Xanthippe": "PID4711"}))),
+            lambda: stub.GetJob(pb.GetJobRequest(job_id="Zebrafink")),
+            lambda: channel.unary_unary("/Zebrafink/Xanthippe")(b""),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.RpcError) as caught:
+                call()
+            error: Any = caught.value
+            told += [error.details(), str(error.trailing_metadata())]
+    told.append(service.client.get("/metrics").text)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(30) == 0
+    for secret in SECRETS:
+        assert secret not in service.log.read_text()
+        for text in told:
+            assert secret not in text
 
 
 def test_uploads_of_a_killed_gateway_are_wiped_by_the_next(service: Service, tmp_path: Path) -> None:

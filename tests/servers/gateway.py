@@ -1,7 +1,8 @@
-"""A real gateway: uvicorn on a free port, in front of the session's Triton."""
+"""A real gateway: HTTP and gRPC on free ports, in front of the session's Triton."""
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -10,11 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import listen, make_metrics, make_server, open_gateway
+from service.app import bind_rpc, listen, make_metrics, make_server, open_gateway, read_certificate
+from service.intake.access import Access, read_tokens
 from service.settings import Settings
 from service.triton.embedded import EmbeddedTriton
 
-StartGateway = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+class RunningGateway(httpx.AsyncClient):
+    """An HTTP client of a gateway that knows its other address, too."""
+
+    rpc_address = ""
+
+
+StartGateway = Callable[..., AbstractAsyncContextManager[RunningGateway]]
 """Starts a gateway with settings by group (``jobs={"max_queued": 1}``) and gives a client of it."""
 
 
@@ -23,18 +32,33 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
     """Start gateways with settings of a test's own."""
 
     @contextlib.asynccontextmanager
-    async def start(**groups: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
+    async def start(**groups: dict[str, Any]) -> AsyncIterator[RunningGateway]:
         folder = tmp_path_factory.mktemp("work")
         groups["triton"] = {"url": triton.url} | groups.get("triton", {})
         groups["jobs"] = {"work_folder": folder} | groups.get("jobs", {})
+        groups["rpc"] = {"port": 0} | groups.get("rpc", {})
         settings = Settings.model_validate(groups)
-        with listen("127.0.0.1", 0) as listener:
-            async with open_gateway(settings, make_metrics()) as gateway:
-                server = make_server(gateway)
+        metrics, access = make_metrics(), Access(read_tokens(settings.auth.token_file))
+        certificate = read_certificate(settings)
+        async with (
+            bind_rpc(settings, metrics, access, certificate) as rpc,
+            open_gateway(settings, metrics, access) as gateway,
+            rpc.serve(gateway),
+        ):
+            with listen("127.0.0.1", 0) as listener:
+                server = make_server(gateway, certificate)
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
-                url = "http://{}:{}".format(*listener.getsockname()[:2])
+                scheme, (host, port) = "https" if certificate else "http", listener.getsockname()[:2]
                 try:
-                    async with httpx.AsyncClient(base_url=url, timeout=120.0, trust_env=False) as client:
+                    async with RunningGateway(
+                        base_url=f"{scheme}://{host}:{port}",
+                        timeout=120.0,
+                        trust_env=False,
+                        verify=ssl.create_default_context(cafile=settings.tls.certificate_file)
+                        if certificate
+                        else True,
+                    ) as client:
+                        client.rpc_address = f"127.0.0.1:{rpc.port}"
                         while not server.started:
                             await asyncio.sleep(0.01)
                         yield client
@@ -48,7 +72,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-async def gateway(start_gateway: StartGateway) -> AsyncIterator[httpx.AsyncClient]:
+async def gateway(start_gateway: StartGateway) -> AsyncIterator[RunningGateway]:
     """A client of the session's gateway."""
     async with start_gateway(rest={"max_body_bytes": 4_000_000}) as client:
         yield client

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from entrust.errors import EnTrustError, ErrorKind, InvalidInputError
 from service.api.rest import health, jobs, models, problem_types, segmentations
+from service.api.rest.access import Guard
 from service.api.rest.boundary import Boundary
-from service.api.rest.gateway import Gateway
 from service.api.rest.problems import (
     KIND_OF_STATUS,
     MEDIA_TYPE,
@@ -21,6 +21,7 @@ from service.api.rest.problems import (
     problem_of,
     respond,
 )
+from service.intake.gateway import Gateway
 
 DESCRIPTION = """
 Multi-modality segmentation that says **where** and **why** it may be wrong. Research use only; not a medical device.
@@ -50,8 +51,11 @@ def create_application(gateway: Gateway, *, version: str) -> FastAPI:
         responses={**documented(ErrorKind.INTERNAL)},
     )
     app.state.gateway = gateway
-    for router in (segmentations.router, jobs.router, models.router, health.router, problem_types.router):
+    for router in (segmentations.router, jobs.router, models.router):
+        app.include_router(router, responses=documented(ErrorKind.UNAUTHENTICATED))
+    for router in (health.router, problem_types.router):
         app.include_router(router)
+    app.add_middleware(Guard, access=gateway.access, metrics=metrics)
     app.add_middleware(Boundary, metrics=metrics)
 
     def answer(problem: Problem, headers: Any = None) -> Response:
@@ -62,6 +66,10 @@ def create_application(gateway: Gateway, *, version: str) -> FastAPI:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _speak_problems(FastAPI.openapi(app))
+            if gateway.access.required:
+                schemes = app.openapi_schema["components"].setdefault("securitySchemes", {})
+                schemes["token"] = {"type": "http", "scheme": "bearer"}
+                app.openapi_schema["security"] = [{"token": []}]
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents

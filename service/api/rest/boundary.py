@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from http import HTTPStatus
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -17,6 +18,9 @@ log = get_logger(__name__)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_ROUTES = frozenset({"/metrics", "/health/live", "/health/ready"})
 """Polled every few seconds; logged only when they fail."""
+RESULT_ROUTES = frozenset({"/v1/segmentations", "/v1/jobs/{job_id}/results", "/v1/jobs/{job_id}/results/{name}"})
+"""Where an answer of 200 is made of results."""
+DOOR = "rest"
 
 
 class Boundary:
@@ -38,17 +42,18 @@ class Boundary:
             return
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
-        status = 0
+        status = size_bytes = 0
         started = time.perf_counter()
 
         async def mark(message: Message) -> None:
-            nonlocal status
+            nonlocal status, size_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers.setdefault("Cache-Control", "no-store")
+            size_bytes += len(message.get("body", b""))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -63,11 +68,26 @@ class Boundary:
                     self._metrics.problem(answer.kind)
                     await respond(problem_of(answer, request_id))(scope, receive, mark)
             finally:
-                self._record(scope, status, time.perf_counter() - started)
+                self._record(scope, status, time.perf_counter() - started, size_bytes)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, size_bytes: int) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.http_request(method=method, route=route, status=status, duration_seconds=seconds)
+        if route not in QUIET_ROUTES:
+            self._metrics.door_request(door=DOOR, outcome=outcome_of(status), duration_seconds=seconds)
+        if route in RESULT_ROUTES and status == HTTPStatus.OK:
+            self._metrics.delivered(door=DOOR, size_bytes=size_bytes)
         if route not in QUIET_ROUTES or status >= 400:
             log.info("request", method=method, route=route, status=status, duration_seconds=round(seconds, 4))
+
+
+def outcome_of(status: int) -> str:
+    """Return how a request ended: by whose fault, or whether the caller left before there was an answer."""
+    if status == 0:
+        return "left"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "overloaded"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "failed"
+    return "refused" if status >= HTTPStatus.BAD_REQUEST else "ok"

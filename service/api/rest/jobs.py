@@ -8,10 +8,11 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
 from entrust.errors import ErrorKind
-from service.api.rest.gateway import Behind, Gateway
+from service.api.rest.gateway import Behind
 from service.api.rest.problems import NOT_ACCEPTABLE, documented
 from service.api.rest.resources import JobResource, job_resource
 from service.api.rest.results import FILE_OF_TYPE, answer_file, answer_results, find_product
+from service.intake.gateway import Gateway
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 PING_SECONDS = 15
@@ -100,7 +101,9 @@ async def delete_job(job_id: JobId, gateway: Behind) -> Response:
 async def read_results(job_id: JobId, request: Request, gateway: Behind) -> Response:
     """Collect the results; a job that failed answers with its problem."""
     job = await gateway.runner.store.get(job_id)
-    return await answer_results(gateway.runner, job, request.headers.get("accept", ""), request.state.request_id)
+    return await answer_results(
+        gateway.runner, gateway.metrics, job, request.headers.get("accept", ""), request.state.request_id
+    )
 
 
 @router.get(

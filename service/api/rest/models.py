@@ -4,8 +4,9 @@ from fastapi import APIRouter
 
 from entrust.contract import get_task
 from entrust.sampling import SAMPLERS
-from service.api.rest.gateway import Behind, Gateway
+from service.api.rest.gateway import Behind
 from service.api.rest.resources import LabelResource, ModalityResource, ModelResource, ModelsResource
+from service.intake.gateway import Gateway
 from service.pipeline import ModelState
 
 router = APIRouter(tags=["models"])

@@ -1,116 +1,22 @@
-"""What a caller may ask: the parameters of a segmentation, in the query or in the form."""
+"""What a caller may ask over HTTP: the parameters of a segmentation, in the query or in the form."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from entrust.contract import get_task
-from entrust.errors import InvalidInputError
-from entrust.sampling import SAMPLERS
-from service.jobs.job import Priority
+from service.intake.parameters import ParameterLimits, SegmentationParameters, check_parameters
 
 
-def _from_text(value: object) -> object:
-    """Read an assignment that came as text: JSON, or ``ct=2,pet=3``."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            raise ValueError("is not JSON") from None
-    pairs = [piece.partition("=") for piece in value.split(",") if piece.strip()]
-    if not all(slug.strip() and series.strip() for slug, _, series in pairs):
-        raise ValueError("is neither JSON nor a list of pairs like ct=2,pet=3")
-    return {slug.strip(): series.strip() for slug, _, series in pairs}
+class RestParameters(SegmentationParameters):
+    """Parameters of one segmentation, and of the answer."""
 
-
-class SegmentationParameters(BaseModel):
-    """Parameters of one segmentation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    task: str = Field(description="What to segment; `GET /v1/models` lists the tasks.", examples=["oncology"])
-    num_hypotheses: int | None = Field(
-        default=None, ge=1, description="K, the number of masks drawn; the task's default when absent."
-    )
-    num_steps: int | None = Field(
-        default=None, ge=1, description="S, the number of denoising steps; the task's default when absent."
-    )
-    seed: int = Field(
-        default=0, ge=0, lt=2**63, description="Same input, seed and model give identical masks and maps."
-    )
-    sampler: str = Field(default=SAMPLERS[0], description=f"One of {', '.join(SAMPLERS)}.", examples=[SAMPLERS[0]])
-    assignment: Annotated[dict[str, str], BeforeValidator(_from_text)] = Field(
-        default_factory=dict,
-        description="Which series plays which role, where the tags do not say: JSON or `ct=…,pet=…`. A series is named "
-        "by its SeriesNumber, SeriesInstanceUID or SeriesDescription.",
-        examples=['{"t1": "5"}'],
-    )
-    priority: Priority = Field(default=Priority.ROUTINE, description="`stat` overtakes `routine` in the queue.")
-    deadline_seconds: float | None = Field(
-        default=None, gt=0, description="Time from acceptance to the end, waiting included."
-    )
     wait: bool = Field(default=False, description="Answer when the job has ended, with its results.")
 
 
-FIELDS: frozenset[str] = frozenset(SegmentationParameters.model_fields)
+FIELDS: frozenset[str] = frozenset(RestParameters.model_fields)
 
 
-@dataclass(frozen=True)
-class ParameterLimits:
-    """What this gateway allows.
-
-    Attributes:
-        max_hypotheses: Largest K.
-        max_steps: Largest S.
-        max_duration_seconds: Largest deadline, and the default one.
-    """
-
-    max_hypotheses: int
-    max_steps: int
-    max_duration_seconds: float
-
-
-def read_parameters(given: Mapping[str, Any], limits: ParameterLimits) -> SegmentationParameters:
-    """Return checked parameters.
-
-    Args:
-        given: Values by name, as text.
-        limits: What this gateway allows.
-
-    Raises:
-        InvalidInputError: A parameter is unknown, missing or out of bounds; all faults are named at once.
-        NotFoundError: There is no such task.
-    """
-    try:
-        parameters = SegmentationParameters.model_validate(dict(given))
-    except ValidationError as error:
-        raise invalid(error.errors(include_url=False, include_input=False)) from None
-    get_task(parameters.task)
-    for name, value, limit in (
-        ("num_hypotheses", parameters.num_hypotheses, limits.max_hypotheses),
-        ("num_steps", parameters.num_steps, limits.max_steps),
-        ("deadline_seconds", parameters.deadline_seconds, limits.max_duration_seconds),
-    ):
-        if value is not None and value > limit:
-            raise InvalidInputError(
-                f"{name} is over this gateway's limit.", fix=f"Ask for at most {limit:g}.", details={"limit": limit}
-            )
-    return parameters
-
-
-def invalid(faults: list[Any]) -> InvalidInputError:
-    """Return the error that names every fault that pydantic found, without repeating what was sent."""
-    named = []
-    for fault in faults:
-        name = next((str(part) for part in fault["loc"] if str(part) in FIELDS), "")
-        message = "unknown parameter" if fault["type"] == "extra_forbidden" else str(fault["msg"])
-        named.append(f"{name}: {message}" if name else message)
-    return InvalidInputError(
-        f"Parameters that cannot be used: {'; '.join(dict.fromkeys(named))}.",
-        fix=f"Known parameters: {', '.join(SegmentationParameters.model_fields)}.",
-    )
+def read_parameters(given: Mapping[str, Any], limits: ParameterLimits) -> RestParameters:
+    """Return checked parameters; see :func:`service.intake.parameters.check_parameters`."""
+    return check_parameters(RestParameters, given, limits)

@@ -12,6 +12,7 @@ from service.api.rest.negotiation import negotiate
 from service.api.rest.problems import plain_problem, problem_of, respond
 from service.jobs.job import Job, JobState, Product
 from service.jobs.runner import JobRunner
+from service.observability.metrics import Metrics
 
 ZIP = "application/zip"
 FILE_OF_TYPE: Mapping[str, str] = {
@@ -37,8 +38,8 @@ def not_acceptable(request_id: str, offered: Sequence[str]) -> Response:
     )  # fmt: skip
 
 
-async def answer_results(runner: JobRunner, job: Job, accept: str, request_id: str) -> Response:
-    """Return the results of an ended job, or the problem that it ended with.
+async def answer_results(runner: JobRunner, metrics: Metrics, job: Job, accept: str, request_id: str) -> Response:
+    """Return the results of an ended job, or the problem that it ended with, which counts as told to a caller.
 
     Raises:
         ConflictError: The job has not ended.
@@ -48,6 +49,7 @@ async def answer_results(runner: JobRunner, job: Job, accept: str, request_id: s
             f"The job is {job.state}.", fix="Follow its events, or ask again later.", details={"state": job.state.value}
         )
     if job.failure is not None:
+        metrics.problem(job.failure.kind.value)
         return respond(problem_of(job.failure, request_id))
     names = {product.name for product in job.products}
     offered = [media_type for media_type, name in FILE_OF_TYPE.items() if not name or name in names]

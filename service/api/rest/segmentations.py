@@ -1,9 +1,6 @@
 """``POST /v1/segmentations``: take a study, queue its segmentation, and wait for it when asked to."""
 
 import asyncio
-import shutil
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,22 +8,23 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from entrust.contract import get_task
-from entrust.errors import ConflictError, EnTrustError, ErrorKind, InvalidInputError
-from service.api.rest.gateway import Behind, Gateway
+from entrust.errors import EnTrustError, ErrorKind
+from service.api.rest.gateway import Behind
 from service.api.rest.negotiation import negotiate
-from service.api.rest.parameters import FIELDS, SegmentationParameters, read_parameters
+from service.api.rest.parameters import FIELDS, RestParameters, read_parameters
 from service.api.rest.problems import NOT_ACCEPTABLE, documented
 from service.api.rest.resources import JobResource, job_resource
 from service.api.rest.results import FILE_OF_TYPE, answer_results, not_acceptable
-from service.api.rest.upload import STUDY, Upload, drain, receive
-from service.jobs.job import Job, Product
-from service.jobs.runner import OnProgress, Order
-from service.pipeline import SegmentationRequest, Source
+from service.api.rest.upload import drain, receive
+from service.intake.gateway import Gateway
+from service.intake.orders import make_order, take_back
+from service.intake.upload import STUDY
+from service.jobs.job import Job
 
 router = APIRouter(tags=["segmentations"])
 
 _BINARY = {"type": "string", "format": "binary"}
-_SCHEMA = SegmentationParameters.model_json_schema(ref_template="#/components/schemas/{model}")
+_SCHEMA = RestParameters.model_json_schema(ref_template="#/components/schemas/{model}")
 _FORM_SCHEMA = {
     "type": "object",
     "required": ["task"],
@@ -107,70 +105,19 @@ async def create_segmentation(request: Request, gateway: Behind) -> Response:
     try:
         parameters = read_parameters({**request.query_params, **upload.fields}, gateway.parameters)
         if parameters.wait and negotiate(accept, list(FILE_OF_TYPE)) is None:
-            await _wipe(upload.folder)
+            await upload.wipe()
             return not_acceptable(request_id, list(FILE_OF_TYPE))
-        order = _order(gateway, parameters, upload)
+        order = make_order(gateway, parameters, upload)
     except BaseException:
-        await _wipe(upload.folder)
+        await upload.wipe()
         raise
     job = await gateway.runner.submit(order)
     if parameters.wait:
         job = await _wait(request, gateway, job)
         if job.state.final:
-            return await answer_results(gateway.runner, job, accept, request_id)
+            return await answer_results(gateway.runner, gateway.metrics, job, accept, request_id)
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "2"}
     return JSONResponse(job_resource(job).model_dump(mode="json"), 202, headers)
-
-
-def _order(gateway: Gateway, parameters: SegmentationParameters, upload: Upload) -> Order:
-    task = get_task(parameters.task)
-    source = _source(upload, task.slugs)
-    request = SegmentationRequest(
-        task=task.name,
-        num_hypotheses=parameters.num_hypotheses or task.num_hypotheses,
-        num_steps=parameters.num_steps or task.num_steps,
-        seed=parameters.seed,
-        sampler=parameters.sampler,
-        assignment=parameters.assignment,
-    )
-
-    async def work(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:
-        files = await gateway.pipeline.segment(request, source, on_progress=on_progress, cancelled=cancelled)
-        return [Product(file.name, file.media_type, file.content) for file in files]
-
-    return Order(
-        task=task.name,
-        parameters={
-            "num_hypotheses": request.num_hypotheses,
-            "num_steps": request.num_steps,
-            "seed": request.seed,
-            "sampler": request.sampler,
-        },
-        work=work,
-        folder=upload.folder,
-        deadline_seconds=parameters.deadline_seconds or gateway.parameters.max_duration_seconds,
-        priority=parameters.priority,
-    )
-
-
-def _source(upload: Upload, slugs: tuple[str, ...]) -> Source:
-    """Tell what was sent: a folder of one study, or a NIfTI per modality."""
-    by_modality = [name for name in upload.files if name != STUDY]
-    unknown = [name for name in by_modality if name not in slugs]
-    if unknown:
-        raise InvalidInputError(
-            "A file came in a field that the task does not know.",
-            fix=f"Send the field {STUDY}, or fields named after the task's modalities: {', '.join(slugs)}.",
-        )
-    if by_modality and STUDY in upload.files:
-        raise InvalidInputError(
-            f"The field {STUDY} and fields of single modalities came together.", fix="Send one or the other."
-        )
-    if not by_modality:
-        return upload.folder / STUDY
-    if any(upload.files[name] > 1 for name in by_modality):
-        raise InvalidInputError("A modality came twice.", fix="Send one NIfTI file per modality.")
-    return {name: upload.folder / name / "000001" for name in by_modality}
 
 
 async def _wait(request: Request, gateway: Gateway, job: Job) -> Job:
@@ -184,11 +131,11 @@ async def _wait(request: Request, gateway: Gateway, job: Job) -> Job:
         if ended in done:
             return ended.result()
         if left in done:
-            await _cancel(gateway, job.id)
+            await take_back(gateway, job.id)
             raise ClientDisconnect
         return await gateway.runner.store.get(job.id)
     except asyncio.CancelledError:
-        await _cancel(gateway, job.id)
+        await take_back(gateway, job.id)
         raise
     finally:
         for task in (ended, left):
@@ -199,14 +146,3 @@ async def _wait(request: Request, gateway: Gateway, job: Job) -> Job:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _cancel(gateway: Gateway, job_id: str) -> None:
-    try:
-        await gateway.runner.cancel(job_id)
-    except ConflictError:
-        return  # it ended at the same moment
-
-
-async def _wipe(folder: Path) -> None:
-    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

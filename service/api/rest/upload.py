@@ -1,15 +1,7 @@
-"""Receives a study: streamed to a private folder, within limits, under numbers instead of names.
-
-Nothing a caller names reaches the file system: files of the field ``study`` become ``study/000001`` and so on, a
-field named after a modality becomes ``<slug>/000001``. Names of files are not even kept in memory.
-"""
+"""Receives a study over HTTP: streamed to a private folder, within limits."""
 
 import asyncio
-import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -17,9 +9,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from entrust.errors import DeadlineExceededError, InvalidInputError, TooLargeError, UnsupportedMediaError
+from entrust.errors import InvalidInputError, TooLargeError, UnsupportedMediaError
+from service.intake.upload import FIELD_NAME, STUDY, Upload, UploadLimits
 
-STUDY = "study"
 RAW_MEDIA_TYPES = ("application/zip", "application/dicom")
 MULTIPART_MEDIA_TYPES = ("multipart/form-data", "multipart/related")
 MAX_FIELDS = 32
@@ -27,43 +19,6 @@ MAX_FIELD_BYTES = 16 * 1024
 _BATCH_BYTES = 1024 * 1024
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_SECONDS = 5.0
-_FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-
-
-@dataclass(frozen=True)
-class UploadLimits:
-    """Bounds on one request.
-
-    Attributes:
-        max_body_bytes: Largest body.
-        max_files: Largest number of files.
-        timeout_seconds: Longest silence of the sender.
-    """
-
-    max_body_bytes: int
-    max_files: int
-    timeout_seconds: float
-
-
-@dataclass
-class Upload:
-    """What was received.
-
-    Attributes:
-        folder: Private folder that holds the files.
-        fields: Text fields of the form.
-        files: Number of files by field.
-    """
-
-    folder: Path
-    fields: dict[str, str] = field(default_factory=dict)
-    files: dict[str, int] = field(default_factory=dict)
-
-    def add(self, name: str) -> IO[bytes]:
-        """Open the next file of a field for writing."""
-        number = self.files[name] = self.files.get(name, 0) + 1
-        (self.folder / name).mkdir(mode=0o700, exist_ok=True)
-        return (self.folder / name / f"{number:06d}").open("xb")
 
 
 async def receive(request: Request, limits: UploadLimits, *, text_fields: frozenset[str], work_folder: Path) -> Upload:
@@ -86,11 +41,11 @@ async def receive(request: Request, limits: UploadLimits, *, text_fields: frozen
     upload: Upload | None = None
     try:
         if request.headers.get("content-length", "").isdigit():
-            _check_size(int(request.headers["content-length"]), limits)
-        upload = Upload(Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="entrust-", dir=work_folder)))
+            limits.check_size(int(request.headers["content-length"]))
+        upload = await Upload.begin(work_folder)
         chunks = _batches(request, limits)
         if kind in RAW_MEDIA_TYPES:
-            await _receive_raw(chunks, upload)
+            await _receive_raw(chunks, upload, limits)
         elif kind in MULTIPART_MEDIA_TYPES:
             await _receive_multipart(chunks, upload, options.get(b"boundary", b""), text_fields, limits)
         else:
@@ -104,7 +59,7 @@ async def receive(request: Request, limits: UploadLimits, *, text_fields: frozen
             )
     except BaseException as error:
         if upload is not None:
-            await asyncio.to_thread(shutil.rmtree, upload.folder, ignore_errors=True)
+            await upload.wipe()
         if not isinstance(error, ClientDisconnect | asyncio.CancelledError):
             await drain(request)
         raise
@@ -125,9 +80,9 @@ async def drain(request: Request) -> None:
         return
 
 
-async def _receive_raw(chunks: AsyncIterator[bytes], upload: Upload) -> None:
+async def _receive_raw(chunks: AsyncIterator[bytes], upload: Upload, limits: UploadLimits) -> None:
     received = 0
-    file = upload.add(STUDY)
+    file = upload.add(STUDY, limits)
     with file:
         async for chunk in chunks:
             received += len(chunk)
@@ -176,28 +131,17 @@ async def _batches(request: Request, limits: UploadLimits) -> AsyncIterator[byte
             async with asyncio.timeout(limits.timeout_seconds):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise DeadlineExceededError(
-                f"Nothing was received for {limits.timeout_seconds:g} seconds.", fix="Send the body without pauses."
-            ) from None
+            raise limits.silence() from None
         if chunk is None:
             break
         received += len(chunk)
-        _check_size(received, limits)
+        limits.check_size(received)
         batch += chunk
         if len(batch) >= _BATCH_BYTES:
             yield bytes(batch)
             batch.clear()
     if batch:
         yield bytes(batch)
-
-
-def _check_size(size_bytes: int, limits: UploadLimits) -> None:
-    if size_bytes > limits.max_body_bytes:
-        raise TooLargeError(
-            f"The body is larger than {limits.max_body_bytes} bytes.",
-            fix="Send only the series that are needed, or ask the operator for a higher limit.",
-            details={"limit_bytes": limits.max_body_bytes},
-        )
 
 
 class _Parts:
@@ -233,7 +177,7 @@ class _Parts:
         disposition, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         # A part of multipart/related has no name; it can only be a piece of the study.
         name = options.get(b"name", b"" if disposition == b"form-data" else STUDY.encode()).decode("latin-1")
-        if not _FIELD_NAME.fullmatch(name):
+        if not FIELD_NAME.fullmatch(name):
             raise InvalidInputError(
                 "The form has a field that is not known here.",
                 fix=f"Known fields: {STUDY}, the task's modalities, {', '.join(sorted(self._text_fields))}.",
@@ -243,13 +187,7 @@ class _Parts:
             if len(self._upload.fields) >= MAX_FIELDS or name in self._upload.fields:
                 raise InvalidInputError("The form names a parameter twice.", fix="Send each parameter once.")
         else:
-            if sum(self._upload.files.values()) >= self._limits.max_files:
-                raise TooLargeError(
-                    f"The request holds more than {self._limits.max_files} files.",
-                    fix="Send the series that are needed, as one zip.",
-                    details={"limit_files": self._limits.max_files},
-                )
-            self._file = self._upload.add(name)
+            self._file = self._upload.add(name, self._limits)
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:

@@ -44,7 +44,7 @@ def test_problem_examples_are_problems(document: dict[str, Any]) -> None:
                 problem = Problem.model_validate(example["value"])
                 assert problem.status == PROBLEMS[ErrorKind(kind)].status == int(status)
                 seen.add(kind)
-    undecided = {ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN, ErrorKind.DELIVERY_FAILED}  # no operation says so yet
+    undecided = {ErrorKind.FORBIDDEN, ErrorKind.DELIVERY_FAILED}  # no operation says so yet
     assert seen == set(ErrorKind) - undecided
 
 

@@ -31,9 +31,17 @@ DENOISER, HEAD = "oncology_denoiser", "oncology_calibration_head"
 class Repairs(Silence):
     def __init__(self) -> None:
         self.actions: list[str] = []
+        self.canaries: list[tuple[str, str]] = []
+        self.deaths: list[str] = []
 
     def triton_repair(self, *, action: str) -> None:
         self.actions.append(action)
+
+    def triton_canary(self, *, model: str, outcome: str) -> None:
+        self.canaries.append((model, outcome))
+
+    def triton_stub_death(self, *, model: str) -> None:
+        self.deaths.append(model)
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
@@ -82,7 +90,7 @@ async def test_a_request_survives_a_kill_and_so_does_the_next(
             )
 
         untouched = (await run()).hypotheses
-        url, before, killed = doomed.url, len(repairs.actions), []
+        url, before, deaths, killed = doomed.url, len(repairs.actions), len(repairs.deaths), []
 
         def strike(stage: str, step: int, of: int) -> None:
             if stage == "sampling" and not killed:
@@ -94,6 +102,7 @@ async def test_a_request_survives_a_kill_and_so_does_the_next(
         assert_same_bits((await run()).hypotheses, untouched)
         await until(lambda: len(repairs.actions) > before)
         assert repairs.actions[before] == ("reload" if victim == "stub" else "restart")
+        assert repairs.deaths[deaths:] == ([DENOISER] if victim == "stub" else [])
         assert doomed.url == url
 
 
@@ -126,6 +135,7 @@ async def test_a_hung_model_is_noticed(
         os.kill(server.pid, signal.SIGSTOP)
         await until(lambda: bool(repairs.actions), seconds=60)
         assert repairs.actions == ["restart"]
+        assert (HEAD, "late") in repairs.canaries
 
 
 async def test_an_answer_that_changes_is_noticed(
@@ -144,6 +154,8 @@ async def test_an_answer_that_changes_is_noticed(
         server._known[HEAD] = "another answer"  # as if the running model had begun to lie
         await until(lambda: "restart" in repairs.actions, seconds=60)
         assert repairs.actions[:2] == ["reload", "restart"], "first the model, then the server"
+        assert (HEAD, "wrong") in repairs.canaries
+        assert repairs.deaths == []
 
 
 @pytest.mark.usefixtures("nothing_left_in_shared_memory")

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,43 @@ def test_a_taken_port_is_told_before_anything_is_started(
         monkeypatch.setenv("ENTRUST_REST__PORT", str(taken.getsockname()[1]))
         assert run(monkeypatch, "serve") == 2
     assert "cannot be listened on" in capsys.readouterr().err
+
+
+def test_a_taken_port_of_grpc_is_told_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("ENTRUST_REST__PORT", "0")
+        monkeypatch.setenv("ENTRUST_RPC__PORT", str(taken.getsockname()[1]))
+        assert run(monkeypatch, "serve") == 2
+    assert "ENTRUST_RPC__PORT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "", "zebra", "a-token-that-is-long-enough x", "ein-schlüssel-mit-umlaut"])
+def test_a_file_of_tokens_that_guards_nothing_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "tokens"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("ENTRUST_AUTH__TOKEN_FILE", str(file))
+    assert run(monkeypatch, "serve") == 2
+    told = capsys.readouterr().err
+    assert "tokens" in told
+    assert not content or content not in told
+
+
+def test_a_certificate_that_cannot_be_used_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENTRUST_TLS__KEY_FILE", str(tmp_path / "key.pem"))
+    assert run(monkeypatch, "serve") == 2
+    assert "belong together" in capsys.readouterr().err
+    monkeypatch.setenv("ENTRUST_TLS__CERTIFICATE_FILE", str(tmp_path / "chain.pem"))
+    for name in ("key.pem", "chain.pem"):
+        (tmp_path / name).write_text("nonsense")
+    assert run(monkeypatch, "serve") == 2
+    assert "certificate or its key cannot be used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrust.errors import EnTrustError, InvalidInputError, NotFoundError
-from service.api.rest.parameters import FIELDS, ParameterLimits, read_parameters
+from service.api.rest.parameters import FIELDS, read_parameters
+from service.intake.parameters import ParameterLimits
 
 LIMITS = ParameterLimits(max_hypotheses=16, max_steps=32, max_duration_seconds=60.0)
 

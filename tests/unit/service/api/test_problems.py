@@ -12,7 +12,7 @@ from service.api.rest.problems import MEDIA_TYPE, PROBLEMS, problem_of, respond
 DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "problems.md"
 ROWS = {
     m[1]: (int(m[2]), int(m[3]))
-    for m in re.finditer(r"^\| `([a-z-]+)` \| (\d{3}) \| (\d+) \|", DOCUMENT.read_text(), re.MULTILINE)
+    for m in re.finditer(r"^\| `([a-z-]+)` \| (\d{3}) \| `[A-Z_]+` \| (\d+) \|", DOCUMENT.read_text(), re.MULTILINE)
 }
 
 

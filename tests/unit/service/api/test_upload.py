@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from entrust.errors import DeadlineExceededError, EnTrustError, InvalidInputError, TooLargeError, UnsupportedMediaError
-from service.api.rest.upload import MAX_FIELD_BYTES, Upload, UploadLimits, receive
+from service.api.rest.upload import MAX_FIELD_BYTES, receive
+from service.intake.upload import Upload, UploadLimits
 
 LIMITS = UploadLimits(max_body_bytes=100_000, max_files=3, timeout_seconds=5.0)
 BOUNDARY = "b0undary"

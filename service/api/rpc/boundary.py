@@ -1,0 +1,150 @@
+"""The outermost layer: gives each call its id, asks for its token, measures it, lets no exception out unanswered."""
+
+import asyncio
+import contextlib
+import inspect
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+
+from entrust.errors import EnTrustError, InternalError
+from service.api.rpc.problems import CODES, STATUS_KEY, JobEndedError, status_of
+from service.api.rpc.results import delivered_bytes
+from service.intake.access import Access
+from service.jobs.job import Failure
+from service.observability.logs import describe_exception, get_logger
+from service.observability.metrics import Metrics
+
+log = get_logger(__name__)
+HEALTH = "/grpc.health.v1.Health/"
+"""Open to anybody, as over HTTP, and polled: logged only when it fails."""
+REFLECTION = "/grpc.reflection."
+REQUEST_ID_KEY = "x-request-id"
+DOOR = "grpc"
+FAILED = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+"""Codes by which a call failed through no fault of its caller, as the 5xx of HTTP."""
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Wraps every method that is served.
+
+    Args:
+        metrics: Told of each call.
+        access: Knows who may ask.
+    """
+
+    def __init__(self, metrics: Metrics, access: Access) -> None:
+        self._metrics = metrics
+        self._access = access
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        """Return the wrapped method, or nothing where there is none: the library answers UNIMPLEMENTED."""
+        handler, route = await continuation(handler_call_details), str(handler_call_details.method)
+        if handler is None:
+            self._record("unmatched", grpc.StatusCode.UNIMPLEMENTED, 0.0)
+            return None
+        kind = ("stream" if handler.request_streaming else "unary") + (
+            "_stream" if handler.response_streaming else "_unary"
+        )
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        return make(
+            self._wrap(getattr(handler, kind), route), handler.request_deserializer, handler.response_serializer
+        )
+
+    def _wrap(self, behaviour: Callable[..., Any], route: str) -> Callable[..., Any]:
+        async def answer(request: Any, context: Any) -> Any:
+            async with self._around(route, context):
+                response = await behaviour(request, context)
+                self._deliver(response)
+                return response
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            async with self._around(route, context):
+                async for message in behaviour(request, context):
+                    self._deliver(message)
+                    yield message
+
+        return stream if inspect.isasyncgenfunction(behaviour) else answer
+
+    @contextlib.asynccontextmanager
+    async def _around(self, route: str, context: Any) -> AsyncIterator[None]:
+        request_id, started, code = secrets.token_hex(8), time.perf_counter(), grpc.StatusCode.OK
+        context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
+        failure: Failure | None = None
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                if not route.startswith(HEALTH):
+                    metadata = dict(context.invocation_metadata() or ())
+                    self._access.check(metadata.get("authorization"))
+                yield
+            except EnTrustError as error:
+                failure = Failure.of(error)
+            except JobEndedError as error:
+                failure = error.failure
+            except (asyncio.CancelledError, GeneratorExit):  # the caller left, or its deadline passed
+                left = context.time_remaining()
+                late = left is not None and left <= 0.0
+                code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+                raise
+            except grpc.aio.AbortError:  # by a standard service
+                code = _code(context)
+                raise
+            except Exception as error:  # the boundary of the gRPC face
+                code = grpc.StatusCode.INTERNAL
+                log.error("request-broke", **describe_exception(error))
+                failure = Failure.of(
+                    InternalError("The gateway failed in a way it should not.", fix="Report the request id.")
+                )
+            finally:
+                code = CODES[failure.kind] if failure else code
+                self._record(route, code, time.perf_counter() - started)
+            if failure is not None:
+                self._metrics.problem(failure.kind)
+                status = status_of(failure, request_id)
+                trailers = ((REQUEST_ID_KEY, request_id), (STATUS_KEY, status.SerializeToString()))
+                await context.abort(CODES[failure.kind], failure.message, trailers)
+
+    def _deliver(self, message: Any) -> None:
+        """Count the results in an answer."""
+        if size_bytes := delivered_bytes(message):
+            self._metrics.delivered(door=DOOR, size_bytes=size_bytes)
+
+    def _record(self, route: str, code: grpc.StatusCode, seconds: float) -> None:
+        self._metrics.rpc_request(method=route.removeprefix("/"), code=code.name, duration_seconds=seconds)
+        if not route.startswith((HEALTH, REFLECTION)):
+            self._metrics.door_request(door=DOOR, outcome=outcome_of(code), duration_seconds=seconds)
+        if not route.startswith(HEALTH) or code is not grpc.StatusCode.OK:
+            log.info("request", method="gRPC", route=route, status=code.name, duration_seconds=round(seconds, 4))
+
+
+def outcome_of(code: grpc.StatusCode) -> str:
+    """Return how a call ended: by whose fault, or whether the caller left before there was an answer."""
+    if code is grpc.StatusCode.OK:
+        return "ok"
+    if code is grpc.StatusCode.CANCELLED:
+        return "left"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return "overloaded"
+    return "failed" if code in FAILED else "refused"
+
+
+def _code(context: Any) -> grpc.StatusCode:
+    code = context.code()
+    if isinstance(code, grpc.StatusCode):
+        return code
+    return next((each for each in grpc.StatusCode if each.value[0] == code), grpc.StatusCode.UNKNOWN)

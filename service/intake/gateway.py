@@ -1,0 +1,36 @@
+"""What a face needs of the rest of the service; given to it once, by the composition root."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.intake.access import Access
+from service.intake.parameters import ParameterLimits
+from service.intake.upload import UploadLimits
+from service.jobs.runner import JobRunner
+from service.observability.metrics import Metrics
+from service.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The service behind the faces.
+
+    Attributes:
+        pipeline: Does the work.
+        runner: Queues it.
+        metrics: Hears of it.
+        access: Knows who may ask.
+        uploads: Bounds on what is sent.
+        parameters: Bounds on what may be asked.
+        max_wait_seconds: How long ``wait=true`` may hold an HTTP connection.
+        work_folder: Where uploads lie.
+    """
+
+    pipeline: Pipeline
+    runner: JobRunner
+    metrics: Metrics
+    access: Access
+    uploads: UploadLimits
+    parameters: ParameterLimits
+    max_wait_seconds: float
+    work_folder: Path
