@@ -15,7 +15,14 @@ from tests.containers.engine import ROOT, Engine
 from tests.containers.images import STAND_INS, build
 
 READY_SECONDS = 240.0
-PORTS = ("GATEWAY_PORT", "GATEWAY_RPC_PORT", "TRITON_GRPC_PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT", "PROMETHEUS_PORT")
+PORTS = (
+    "GATEWAY_PORT",
+    "GATEWAY_RPC_PORT",
+    "TRITON_GRPC_PORT",
+    "TRITON_HTTP_PORT",
+    "TRITON_METRICS_PORT",
+    "PROMETHEUS_PORT",
+)
 SERVICES = ("triton", "gateway", "prometheus")
 
 
