@@ -20,7 +20,6 @@ from training.entrust_model import EnTrustNetworks
 from training.evaluate import CalibratedModel, baseline_temperature, score_baseline, score_entrust
 from training.fit_calibration import calibrate
 from training.hypotheses_cache import without
-from training.localisation import localise
 from training.runs import MODELS, RELEASE, RUN_NAMES, Run
 
 VERSION = "1.1.0"
@@ -149,7 +148,10 @@ def main(
             released = load_release(get_task(task), weights / f"{task}.safetensors")
             constants = released.card.constants
             print(
-                localisation.table(localise(released.enfuse, get_task(task), constants.conflict_threshold)), end="\n\n"
+                localisation.table(
+                    localisation.localise(released.enfuse, get_task(task), constants.conflict_threshold)
+                ),
+                end="\n\n",
             )
         if Stage.REPORT in stages:
             scores = report.read_scores(folder / task)

@@ -12,6 +12,7 @@ import grpc
 import structlog
 
 from entrust.errors import EnTrustError, InternalError
+from service.api.rpc.deadlines import out_of_time
 from service.api.rpc.problems import CODES, STATUS_KEY, JobEndedError, status_of
 from service.api.rpc.results import delivered_bytes
 from service.intake.access import Access
@@ -97,9 +98,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             except JobEndedError as error:
                 failure = error.failure
             except (asyncio.CancelledError, GeneratorExit):  # the caller left, or its deadline passed
-                left = context.time_remaining()
-                late = left is not None and left <= 0.0
-                code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+                code = grpc.StatusCode.DEADLINE_EXCEEDED if out_of_time(context) else grpc.StatusCode.CANCELLED
                 raise
             except grpc.aio.AbortError:  # by a standard service
                 code = _code(context)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from entrust.errors import DeadlineExceededError, EnTrustError, InvalidInputError, TooLargeError
+from service.api.rpc.deadlines import out_of_time
 from service.api.rpc.parameters import read_parameters
 from service.api.rpc.resources import job_resource
 from service.api.rpc.results import require_success, result_chunks, result_files
@@ -90,6 +91,5 @@ async def _submit(
 
 async def _left(gateway: Gateway, job: Job, context: Any) -> None:
     """Take the job of a caller who left back; where the time is up, the job's own deadline ends it and says so."""
-    left = context.time_remaining()
-    if left is None or left > 0.0:
+    if not out_of_time(context):
         await take_back(gateway, job.id)

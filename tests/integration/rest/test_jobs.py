@@ -10,7 +10,7 @@ from tests.factories.studies import nifti_files
 from tests.integration.rest.test_refusals import check_problem
 from tests.servers.gateway import StartGateway
 
-LONG: dict[str, Any] = {"task": "oncology", "num_hypotheses": 8, "num_steps": 60}
+LONG: dict[str, Any] = {"task": "oncology", "num_hypotheses": 8, "num_steps": 600}
 SHORT: dict[str, Any] = {"task": "oncology", "num_hypotheses": 2, "num_steps": 1}
 
 

@@ -15,7 +15,7 @@ from tests.factories.studies import dicom_zip, nifti_files
 from tests.servers.gateway import RunningGateway
 
 FAST: dict[str, Any] = {"task": "oncology", "num_hypotheses": 2, "num_steps": 2}
-SLOW: dict[str, Any] = {"task": "oncology", "num_hypotheses": 8, "num_steps": 60}
+SLOW: dict[str, Any] = {"task": "oncology", "num_hypotheses": 8, "num_steps": 600}
 OPTIONS = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
 
 
