@@ -74,7 +74,6 @@ RUN --mount=type=secret,id=pip \
     env --unset=PIP_CONSTRAINT /opt/entrust/bin/python -m service.triton.install --home /opt/triton \
     && rm /opt/triton/server/pytriton/tritonserver/backends/onnxruntime /opt/triton/.lock \
     && cp -R deploy/triton/backends/onnxruntime /opt/triton/server/pytriton/tritonserver/backends/ \
-    && /opt/entrust/bin/python -m service.triton.canary --out /opt/triton/questions \
     && chmod -R a+rX /opt/triton
 
 
@@ -93,7 +92,7 @@ USER 10001:10001
 EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=20s --start-period=60s --retries=3 CMD ["python3", "/opt/triton/health.py"]
-ENTRYPOINT ["sh", "/opt/triton/entrypoint.sh"]
+ENTRYPOINT ["sh", "/opt/triton/start.sh", "shared"]
 # no model control over the network: the repository is what it is, and a broken model ends the container
 CMD ["tritonserver", \
      "--model-repository=/models", \
@@ -103,18 +102,22 @@ CMD ["tritonserver", \
      "--disable-auto-complete-config", \
      "--exit-timeout-secs=5", \
      "--backend-config=python,shm-region-prefix-name=entrust_triton_", \
-     "--grpc-address=0.0.0.0", "--http-address=0.0.0.0", "--metrics-address=0.0.0.0", \
+     "--grpc-address=0.0.0.0", "--grpc-port=8001", \
+     "--http-address=0.0.0.0", "--http-port=8000", \
+     "--metrics-address=0.0.0.0", "--metrics-port=8002", \
      "--metrics-config=summary_latencies=true", \
      "--allow-gpu-metrics=false", \
      "--cuda-memory-pool-byte-size=0:0", "--pinned-memory-pool-byte-size=0"]
-COPY deploy/triton/entrypoint.sh deploy/triton/health.py /opt/triton/
+COPY deploy/triton/health.py deploy/helm/entrust/files/canaries.json deploy/helm/entrust/files/triton/ /opt/triton/
 COPY model_repository /models
 COPY --from=triton-builder /opt/triton /opt/triton
 
 
 FROM builder AS exporter-builder
+# "export gpu" adds TensorRT, which builds plans on the GPU that will run them
+ARG EXTRAS=export
 RUN --mount=type=secret,id=pip \
-    python3 requirements_of.py export > /tmp/requirements.txt \
+    python3 requirements_of.py ${EXTRAS} > /tmp/requirements.txt \
     && /opt/entrust/bin/pip install --quiet --requirement /tmp/requirements.txt \
     && sh deploy/containers/slim.sh /opt/entrust
 

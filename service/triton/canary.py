@@ -4,17 +4,15 @@ Triton goes on saying *ready* when a model's process is dead or its tensors are 
 The question goes over HTTP with binary tensors, beside the gateway's own gRPC traffic.
 """
 
-import argparse
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import numpy as np
 
-from entrust.contract import TASKS, ModelContract, Task, TensorSpec, model_contracts
+from entrust.contract import ModelContract, Task, TensorSpec, model_contracts
 from entrust.errors import InferenceFailedError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -63,35 +61,6 @@ def _small_shape(spec: TensorSpec, task: Task) -> tuple[int, ...]:
     return tuple(count if size < 0 else size for size in dims)
 
 
-def request_body(canary: Canary) -> tuple[bytes, int]:
-    """Return a question as the body of a request, and the length of the JSON header that it begins with."""
-    arrays = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in canary.inputs.items()}
-    header = json.dumps(
-        {
-            "inputs": [
-                {
-                    "name": name,
-                    "shape": list(array.shape),
-                    "datatype": "FP32",
-                    "parameters": {"binary_data_size": array.nbytes},
-                }
-                for name, array in arrays.items()
-            ],
-            "parameters": {"binary_data_output": True},
-        }
-    ).encode()
-    return header + b"".join(array.tobytes() for array in arrays.values()), len(header)
-
-
-def write_questions(folder: Path) -> None:
-    """Write every question as ``<model>.<length of its header>.bin``, for health checks with nothing but HTTP."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for task in TASKS.values():
-        for model, canary in task_canaries(task).items():
-            body, header_length = request_body(canary)
-            (folder / f"{model}.{header_length}.bin").write_bytes(body)
-
-
 async def ask(http: httpx.AsyncClient, model: str, canary: Canary) -> dict[str, np.ndarray]:
     """Ask one question over Triton's HTTP protocol with binary tensors.
 
@@ -107,11 +76,25 @@ async def ask(http: httpx.AsyncClient, model: str, canary: Canary) -> dict[str, 
         InferenceFailedError: The server answered with an error.
         httpx.HTTPError: The server did not answer.
     """
-    body, header_length = request_body(canary)
+    arrays = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in canary.inputs.items()}
+    header = json.dumps(
+        {
+            "inputs": [
+                {
+                    "name": name,
+                    "shape": list(array.shape),
+                    "datatype": "FP32",
+                    "parameters": {"binary_data_size": array.nbytes},
+                }
+                for name, array in arrays.items()
+            ],
+            "parameters": {"binary_data_output": True},
+        }
+    ).encode()
     response = await http.post(
         f"/v2/models/{model}/infer",
-        content=body,
-        headers={HEADER_LENGTH: str(header_length), "Content-Type": "application/octet-stream"},
+        content=header + b"".join(array.tobytes() for array in arrays.values()),
+        headers={HEADER_LENGTH: str(len(header)), "Content-Type": "application/octet-stream"},
     )
     if response.status_code != httpx.codes.OK:
         raise InferenceFailedError(f"Model {model} does not answer its canary (status {response.status_code}).")
@@ -125,9 +108,3 @@ async def ask(http: httpx.AsyncClient, model: str, canary: Canary) -> dict[str, 
         answer[output["name"]] = values.reshape(output["shape"])
         length += size
     return answer
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write the questions for a health check.")
-    parser.add_argument("--out", type=Path, required=True, help="folder")
-    write_questions(parser.parse_args().out)
