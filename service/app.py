@@ -262,16 +262,25 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def work_folder(parent: Path | None) -> Iterator[Path]:
-    """Make this process's private folder for uploads, and wipe those that dead processes left behind."""
+    """Make this process's private folder for uploads, and wipe those that dead processes left behind.
+
+    Raises:
+        InvalidInputError: It cannot be made.
+    """
     root = parent or Path(tempfile.gettempdir())
-    root.mkdir(parents=True, exist_ok=True)
-    for left in root.glob("entrust-work-*"):
-        match = _WORK_FOLDER.match(left.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f"entrust-work-{os.getpid()}-", dir=root, ignore_cleanup_errors=True
-    ) as folder:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob("entrust-work-*"):
+            match = _WORK_FOLDER.match(left.name)
+            if match and not Path(f"/proc/{match[1]}").exists():
+                shutil.rmtree(left, ignore_errors=True)
+        own = tempfile.TemporaryDirectory(prefix=f"entrust-work-{os.getpid()}-", dir=root, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"No folder for uploads can be made in {root}: {os.strerror(error.errno or 0)}.",
+            fix="Set ENTRUST_JOBS__WORK_FOLDER to a folder that this user may write to.",
+        ) from error
+    with own as folder:
         yield Path(folder)
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from service.triton.installation import SERVER_WHEEL
@@ -17,13 +18,14 @@ from tests.containers.engine import BASE, ROOT, Engine
 TARGETS = ("gateway", "triton-cpu", "exporter")
 PIP_CONFIGURATION = "[global]\nno-index = true\nfind-links = /mnt\n"
 STAND_INS = ("prometheus", "orthanc")
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 def build(engine: Engine, target: str, dockerfile: str = "Dockerfile") -> str:
     """Build one target and return the image's name."""
     secret = engine.folder / "pip.conf"
     secret.write_text(PIP_CONFIGURATION)
-    name = f"localhost/entrust-serve/{target}"
+    name = f"localhost/entrust-serve/{target}:{VERSION}"
     engine.buildah(
         "bud", "--format", "docker", "--isolation", "chroot", "--network", "host", "--layers",
         "--build-arg", f"BASE={BASE}", "--secret", f"id=pip,src={secret}",

@@ -61,6 +61,15 @@ class Stack:
         self.engine.compose("up", "--detach", "--no-build", *SERVICES, **self._variables)
         self.wait_until_ready()
 
+    def up_orthanc(self, users: Path) -> None:
+        """Start what the profile ``pacs`` adds."""
+        self._variables |= {
+            "COMPOSE_PROFILES": "cpu,pacs",
+            "ORTHANC_IMAGE": build(self.engine, STAND_INS[1], "tests/containers/stand-ins.Dockerfile"),
+            "ORTHANC_USERS_FILE": str(users),
+        }
+        self.engine.compose("up", "--detach", "--no-build", "orthanc", **self._variables)
+
     def down(self) -> None:
         """Stop and remove everything, volumes too."""
         with suppress(AssertionError):

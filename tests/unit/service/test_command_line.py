@@ -67,6 +67,17 @@ def test_a_taken_port_of_grpc_is_told_too(monkeypatch: pytest.MonkeyPatch, capsy
     assert "ENTRUST_RPC__PORT" in capsys.readouterr().err
 
 
+def test_a_folder_for_uploads_that_cannot_be_made_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for name, value in {"REST__PORT": "0", "RPC__PORT": "0", "TRITON__URL": "127.0.0.1:1"}.items():
+        monkeypatch.setenv(f"ENTRUST_{name}", value)
+    monkeypatch.setenv("ENTRUST_JOBS__WORK_FOLDER", str(tmp_path / "file" / "work"))
+    assert run(monkeypatch, "serve") == 2
+    assert "ENTRUST_JOBS__WORK_FOLDER" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [None, "", "zebra", "a-token-that-is-long-enough x", "ein-schlüssel-mit-umlaut"])
 def test_a_file_of_tokens_that_guards_nothing_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None
