@@ -16,7 +16,7 @@ ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 
 
-FROM runtime AS builder
+FROM runtime AS libraries
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3-venv \
     && rm -rf /var/lib/apt/lists/*
@@ -27,12 +27,14 @@ ENV PIP_CONFIG_FILE=/run/secrets/pip \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /source
 COPY pyproject.toml requirements.lock deploy/containers/requirements_of.py ./
-# the libraries first: they change less often than the project; in the images below the files come last, so that a storage
-# driver that copies whole layers copies the large ones once
+# before the project, because they change less often
 RUN --mount=type=secret,id=pip \
     python3 -m venv /opt/entrust \
     && python3 requirements_of.py > /tmp/requirements.txt \
     && /opt/entrust/bin/pip install --quiet --requirement /tmp/requirements.txt
+
+
+FROM libraries AS builder
 COPY . .
 RUN --mount=type=secret,id=pip \
     /opt/entrust/bin/pip install --quiet --no-deps . \
@@ -113,12 +115,15 @@ COPY model_repository /models
 COPY --from=triton-builder /opt/triton /opt/triton
 
 
-FROM builder AS exporter-builder
+FROM libraries AS exporter-builder
 # "export gpu" adds TensorRT, which builds plans on the GPU that will run them
 ARG EXTRAS=export
 RUN --mount=type=secret,id=pip \
     python3 requirements_of.py ${EXTRAS} > /tmp/requirements.txt \
-    && /opt/entrust/bin/pip install --quiet --requirement /tmp/requirements.txt \
+    && /opt/entrust/bin/pip install --quiet --requirement /tmp/requirements.txt
+COPY . .
+RUN --mount=type=secret,id=pip \
+    /opt/entrust/bin/pip install --quiet --no-deps . \
     && sh deploy/containers/slim.sh /opt/entrust
 
 

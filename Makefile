@@ -59,7 +59,7 @@ check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the
 
 e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (root, many minutes)
 	@deploy/scripts/install-system-tools podman:podman buildah:buildah runc:runc debootstrap:debootstrap
-	$(BIN)/python -m pytest tests/containers --timeout 3600 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/containers --timeout 3600 -s $(PYTEST_ARGS)
 
 sbom: $(TOOLS)/.installed .cache/gateway/.installed  ## list the gateway's parts and licences in out/sbom/, fail on one not allowed
 	@mkdir -p out/sbom

@@ -14,5 +14,6 @@ FROM ${BASE} AS orthanc
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends orthanc orthanc-dicomweb \
     && rm -rf /var/lib/apt/lists/* /etc/orthanc/* \
-    && mkdir -p /var/lib/orthanc/db
+    && mkdir -p /var/lib/orthanc/db \
+    && chown -R root:root /var/lib/orthanc
 ENTRYPOINT ["sh", "-c", "mkdir /tmp/configuration && cp /etc/orthanc/orthanc.json /run/secrets/orthanc.secret.json /tmp/configuration/ && echo '{\"Plugins\": [\"/usr/share/orthanc/plugins\"]}' > /tmp/configuration/plugins.json && exec Orthanc /tmp/configuration"]

@@ -154,7 +154,7 @@ def test_a_dead_model_is_seen_and_repaired(stack: Stack, upload: Path, inside: d
     """Triton goes on saying ready; the health check does not, and a restarted server shares memory again."""
     find = "for p in /proc/[0-9]*; do grep -qa oncology_denoiser $p/cmdline && echo ${p#/proc/}; done"
     found = stack.inside("triton", "sh", "-c", find).stdout.split()
-    stubs = [pid for pid in found if STUB == stack.inside("triton", "cat", f"/proc/{pid}/comm").stdout.strip()]
+    stubs = [pid for pid in found if stack.inside("triton", "cat", f"/proc/{pid}/comm").stdout.strip() == STUB]
     started = stack.inspect("triton")["State"]["StartedAt"]
     assert len(stubs) >= 2
     assert stack.inside("triton", "sh", "-c", f"kill -9 {stubs[0]}").returncode == 0  # the other goes on answering
