@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.api.rpc.v1 import segmentation_pb2 as pb
 from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, zipped
@@ -154,3 +155,11 @@ async def test_tokens_guard_both_faces(start_gateway: StartGateway, tmp_path: Pa
         assert (await stub.ListModels(pb.ListModelsRequest(), metadata=right)).models
         assert (await own.get("/v1/models", headers=dict(right))).status_code == 200
         assert (await own.get("/health/ready")).status_code == 200
+        async with grpc.aio.insecure_channel(own.rpc_address) as channel:
+            reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+            question = reflection_pb2.ServerReflectionRequest(list_services="")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await reflection.ServerReflectionInfo(iter([question])).read()
+            assert caught.value.code() is CODE.UNAUTHENTICATED
+            listed = await reflection.ServerReflectionInfo(iter([question]), metadata=right).read()
+            assert len(listed.list_services_response.service) >= 2
