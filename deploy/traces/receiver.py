@@ -72,18 +72,21 @@ class Receiver:
     Attributes:
         endpoint: Base URL.
         status: What is answered; anything but 200 is a refusal, and nothing is kept.
-        delay_seconds: How long an answer takes.
+        answering: Cleared, exports are left without an answer until it is set.
         headers: Headers of the last export.
         requests: Exports so far, refused ones included.
     """
 
     endpoint: str
     status: HTTPStatus = HTTPStatus.OK
-    delay_seconds: float = 0.0
+    answering: threading.Event = field(default_factory=threading.Event)
     headers: Mapping[str, str] = field(default_factory=dict)
     requests: int = 0
     _spans: list[ReceivedSpan] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.answering.set()
 
     def spans(self, trace_id: str = "") -> list[ReceivedSpan]:
         """Return the spans of one trace, or of all, by their start."""
@@ -110,7 +113,7 @@ class Receiver:
 
     def take(self, body: bytes, headers: Mapping[str, str]) -> HTTPStatus:
         """Take one export and return what is answered."""
-        time.sleep(self.delay_seconds)
+        self.answering.wait()
         with self._lock:
             self.requests += 1
             self.headers = headers
@@ -207,5 +210,6 @@ def running_receiver() -> Iterator[Receiver]:
         try:
             yield receiver
         finally:
+            receiver.answering.set()
             server.shutdown()
             thread.join()
