@@ -34,8 +34,7 @@ CREDENTIALS = "Basic dXNlcjpwYXNzd29yZA=="
 ASKED = {"task": "oncology", "num_hypotheses": "2", "num_steps": str(STEPS)}
 CALLER = "00f067aa0ba902b7"
 INFER = "inference.GRPCInferenceService/ModelInfer"
-TRITON = ["InferRequest", "oncology_denoiser", "compute"]
-PASSES = {"fusing": "oncology_enfuse", "sampling_step": "oncology_denoiser", "probing": "oncology_denoiser"}
+PASSES = ("fusing", "sampling_step", "probing")
 KEYS = {
     "http.request.method", "http.route", "http.response.status_code", "url.scheme", "rpc.system.name", "rpc.method",
     "rpc.response.status_code", "server.address", "server.port", "error.type",
@@ -75,11 +74,10 @@ def post(service: ServiceProcess, headers: Mapping[str, str], **options: Any) ->
 
 
 def is_whole(spans: Sequence[ReceivedSpan], caller: str = CALLER) -> bool:
-    """Return whether every span's parent is there, down to those of Triton, and up to one that knows the caller."""
+    """Return whether the gateway's part is there up to a span that knows the caller, and some of Triton's."""
     heads = roots(spans)
-    ours = [each for each in spans if each.name == INFER]
-    children = {each.parent_id for each in spans}
-    return len(heads) == 1 and heads[0].parent_id == caller and all(each.span_id in children for each in ours)
+    names = {each.name for each in spans}
+    return len(heads) == 1 and heads[0].parent_id == caller and {"job", "encode", "compute"} <= names
 
 
 def paths(spans: Sequence[ReceivedSpan]) -> list[list[str]]:
@@ -99,16 +97,31 @@ def check_tree(spans: Sequence[ReceivedSpan], request: str) -> None:
     assert [path for path in found if len(path) <= 2] == [[request], job]
     stages = ["queued", "ingest", "prepare", "inference", "trust", "encode"]
     assert [path for path in found if len(path) == 3] == [[*job, stage] for stage in stages]
-    for name, model in PASSES.items():
+    for name in PASSES:
         count = len(CHUNKS) * (STEPS if name == "sampling_step" else 1)
-        for end in ([name], [name, INFER], *([name, INFER, *TRITON[:1], model, TRITON[2]][:n] for n in (3, 4, 5))):
-            assert found.count([*inference, *end]) == count, (name, end, draw(spans))
-    calibrating = [*job, "trust", "calibrating", INFER, "InferRequest", "oncology_calibration_head", "compute"]
-    assert found.count(calibrating) == found.count(calibrating[:4]) >= 1
+        assert found.count([*inference, name]) == found.count([*inference, name, INFER]) == count, draw(spans)
+    calibrating = [*job, "trust", "calibrating"]
+    assert found.count([*calibrating, INFER]) == found.count(calibrating) >= 1
+    check_triton(spans, [*([*inference, name] for name in PASSES), calibrating])
     steps = [each for each in spans if each.name == "sampling_step"]
     asked = {(each.attributes["entrust.step"], each.attributes["entrust.first_slice"]) for each in steps}
     assert asked == {(step, first) for step in range(STEPS) for first in CHUNKS}
     assert {each.attributes["entrust.num_slices"] for each in steps} == {CHUNK, SHAPE[0] - CHUNKS[-1]}
+
+
+def check_triton(spans: Sequence[ReceivedSpan], passes: Sequence[list[str]]) -> None:
+    """Check the place of Triton's spans; not every call has some, because Triton 2.51 misreads some contexts."""
+    calls = [each for each in spans if each.name == INFER]
+    requests = [each for each in spans if each.name == "InferRequest"]
+    assert 0 < len(requests) <= len(calls)
+    assert len({each.parent_id for each in requests}) == len(requests), "two for one call"
+    by_id = {each.span_id: each for each in calls}
+    for each in requests:
+        (of_model,) = (child for child in spans if child.parent_id == each.span_id)
+        (compute,) = (child for child in spans if child.parent_id == of_model.span_id)
+        assert (of_model.name, compute.name) == (by_id[each.parent_id].attributes["entrust.model"], "compute")
+    places = [path[: path.index(INFER)] for path in paths(spans) if path[-1] == "InferRequest"]
+    assert all(place in passes for place in places)
 
 
 def check_privacy(spans: Sequence[ReceivedSpan]) -> None:
