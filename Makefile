@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-rpc check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart proto \
-	release-proto serve train export reference dashboards dashboard-image lock triton clean
+	release-proto serve train export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -100,6 +100,9 @@ dashboards: $(VENV)/.development  ## write dashboards, alert rules and docs/metr
 check-alerts: $(VENV)/.development  ## check the alert rules, and test each with its text
 	@deploy/scripts/install-system-tools $(PROMETHEUS)
 	cd deploy/prometheus && promtool check config prometheus.yml && promtool test rules rules_test.yml rules_slow_test.yml
+
+trace: $(VENV)/.development triton  ## trace one simulated study through gateway and Triton, and print it as a tree
+	$(BIN)/python -m deploy.traces
 
 dashboard-image: $(VENV)/.development triton  ## run a real service for some minutes and draw docs/images/dashboard.png
 	@deploy/scripts/install-system-tools $(PROMETHEUS)

@@ -25,6 +25,7 @@ from entrust.sampling import SAMPLERS
 from service.app import make_metrics, open_pipeline
 from service.app import serve as serve_faces
 from service.observability.logs import configure_logging, describe_exception
+from service.observability.traces import span
 from service.pipeline import ModelState, SegmentationRequest, Source
 from service.settings import Settings, load_settings
 from service.summary import Summary
@@ -151,7 +152,8 @@ async def _segment(settings: Settings, request: SegmentationRequest, source: Sou
             progress.update(bar, description=stage, completed=step, total=of)
 
         async with open_pipeline(settings, make_metrics()) as pipeline:
-            files = await pipeline.segment(request, source, on_progress=show, cancelled=cancelled)
+            with span("segment"):
+                files = await pipeline.segment(request, source, on_progress=show, cancelled=cancelled)
     return {file.name: file.content for file in files}
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import tempfile
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -31,11 +32,13 @@ from service.intake.upload import UploadLimits
 from service.jobs.job import JobState
 from service.jobs.runner import JobRunner
 from service.jobs.store import MemoryJobStore
+from service.observability.activities import Activities
 from service.observability.logs import configure_logging, get_logger
 from service.observability.metrics import Metrics
 from service.observability.references import load_references
+from service.observability.trace_collector import Collector, read_headers
 from service.pipeline import Pipeline
-from service.settings import Settings
+from service.settings import Settings, TracesSettings
 from service.triton.canary import task_canaries
 from service.triton.embedded import EmbeddedTriton
 from service.triton.installation import PROJECT, Installation
@@ -67,15 +70,51 @@ def make_metrics(references: Path | None = None) -> Metrics:
     )
 
 
+def make_collector(settings: TracesSettings) -> Collector | None:
+    """Return where traces go; None where nothing is traced.
+
+    Raises:
+        InvalidInputError: A file cannot be used.
+    """
+    if not settings.endpoint:
+        return None
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        raise InvalidInputError(
+            "The file of the trace collector's authorities is not there.", fix="See ENTRUST_TRACES__CA_FILE."
+        )
+    return Collector(
+        settings.endpoint,
+        service=settings.service,
+        instance=settings.instance or str(uuid.uuid4()),
+        headers=read_headers(settings.headers_file),
+        ca_file=settings.ca_file,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_traces(collector: Collector | None, sampling_ratio: float) -> AsyncIterator[None]:
+    """Trace what this process does, where there is a collector."""
+    if collector is None:
+        yield
+        return
+    from service.observability.otlp import open_tracer  # the SDK is loaded where it is used, and nowhere else
+
+    async with open_tracer(collector, version=version("entrust-serve"), sampling_ratio=sampling_ratio):
+        yield
+
+
 @contextlib.asynccontextmanager
 async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[Pipeline]:
     """Connect to Triton, starting the embedded one when no other is configured, and build the pipeline.
 
     Raises:
+        InvalidInputError: A file of the trace collector cannot be used.
         ModelUnavailableError: The embedded Triton does not start.
     """
     triton, ingest = settings.triton, settings.ingest
+    collector = make_collector(settings.traces)
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(open_traces(collector, settings.traces.sampling_ratio))
         url = triton.url
         if not url:
             canaries = {model: canary for task in TASKS.values() for model, canary in task_canaries(task).items()}
@@ -86,10 +125,11 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
                 start_timeout_seconds=triton.start_timeout_seconds,
                 metrics_port=triton.metrics_port,
                 observer=metrics,
+                collector=collector,
             )
             url = (await stack.enter_async_context(embedded)).url
         client = await stack.enter_async_context(
-            TritonClient(url, shared_memory=triton.shared_memory, observer=metrics)
+            TritonClient(url, shared_memory=triton.shared_memory, observer=Activities(metrics))
         )
         yield Pipeline(
             client,

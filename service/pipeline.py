@@ -19,6 +19,7 @@ from entrust.trustmap import TrustMap, build_trust_map, calibration_features
 from service.encode import ResultFile, encode
 from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
 from service.ingest import IngestLimits, read_nifti_study, read_study
+from service.observability.activities import Activities
 from service.observability.metrics import Metrics
 from service.prepare import describe_appearance, prepare_case
 from service.study import Case, Study
@@ -97,6 +98,7 @@ class Pipeline:
         self._client = client
         self._limits = limits
         self._metrics = metrics
+        self._activities = Activities(metrics)
         self._precision = precision
         self._chunk = chunk
         self._states: tuple[ModelState, ...] = ()
@@ -133,7 +135,7 @@ class Pipeline:
         Raises:
             EnTrustError: Whatever stands in the way, by its kind.
         """
-        run = _Run(self._metrics, request.task, on_progress, cancelled or asyncio.Event())
+        run = _Run(self._activities, request.task, on_progress, cancelled or asyncio.Event())
         task = get_task(request.task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
@@ -162,7 +164,7 @@ class Pipeline:
                 cancelled=run.cancelled,
                 chunk=self._chunk,
                 precision=self._precision,
-                observer=self._metrics,
+                observer=self._activities,
             )
         with run.stage("trust"):
             trust_map = await self._trust(run, case, card, inference)
@@ -192,7 +194,7 @@ class Pipeline:
             return shifts, calibration_features(task, hypotheses, shifts, card.constants, case.presence)
 
         shifts, seen = await run.in_thread(features)
-        probability, error_probability = await calibrate(self._client, task, seen)
+        probability, error_probability = await calibrate(self._client, task, seen, observer=self._activities)
         return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability)
 
     async def _card(self, task: Task, run: "_Run") -> ModelCard:
@@ -217,10 +219,10 @@ class Pipeline:
 class _Run:
     """One study on its way: times its stages, and stops between them when told to."""
 
-    def __init__(self, metrics: Metrics, task: str, on_progress: OnProgress, cancelled: asyncio.Event) -> None:
+    def __init__(self, activities: Activities, task: str, on_progress: OnProgress, cancelled: asyncio.Event) -> None:
         self.cancelled = cancelled
         self.stages_seconds: dict[str, float] = {}
-        self._metrics = metrics
+        self._activities = activities
         self._task = task
         self._on_progress = on_progress
 
@@ -229,9 +231,9 @@ class _Run:
         self.check()
         self._on_progress(name, 0, 1)
         started = time.perf_counter()
-        yield
+        with self._activities.stage(task=self._task, stage=name):
+            yield
         self.stages_seconds[name] = time.perf_counter() - started
-        self._metrics.stage(task=self._task, stage=name, duration_seconds=self.stages_seconds[name])
         self._on_progress(name, 1, 1)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

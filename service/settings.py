@@ -197,6 +197,26 @@ class LogSettings(_Group):
     format: Literal["json", "text"] = "json"
 
 
+class TracesSettings(_Group):
+    """Where traces are sent, in OpenTelemetry's protocol over HTTP.
+
+    Attributes:
+        endpoint: Base URL of the collector, as ``http://collector:4318``; nothing is traced when empty.
+        sampling_ratio: Share of the requests that are traced; those that bring a trace are traced as it says.
+        headers_file: File with one ``Name: value`` a line, sent to the collector: credentials.
+        ca_file: Authorities in PEM that vouch for the collector; the public ones when empty.
+        service: Name of this service in the traces; the embedded Triton's is this with ``-triton``.
+        instance: Name of this process among the instances of the service; a random one when empty.
+    """
+
+    endpoint: str = Field(default="", pattern=r"^$|^https?://[^\s/@]+(/[^\s@?#]*)?$")
+    sampling_ratio: float = Field(default=1.0, ge=0.0, le=1.0)
+    headers_file: Path | None = None
+    ca_file: Path | None = None
+    service: str = Field(default="entrust-serve", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,63}$")
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -218,6 +238,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()
 
 
 def load_settings() -> Settings:

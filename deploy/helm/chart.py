@@ -27,8 +27,9 @@ OWNED = {
     "rpc": {"enabled", "host", "port"},
     "triton": {"url", "shared_memory", "repository", "home", "start_timeout_seconds"},
     "jobs": {"work_folder"},
+    "traces": {"instance"},
 }
-"""Settings that the chart decides: addresses, folders, and what only an embedded Triton has."""
+"""Settings that the chart decides: addresses, folders, the name of the pod, and what only an embedded Triton has."""
 
 Schema = dict[str, Any]
 

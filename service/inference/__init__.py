@@ -2,7 +2,8 @@
 
 from service.inference.card import load_card
 from service.inference.client import TritonClient
+from service.inference.clockwork import Timings
 from service.inference.executor import Executor
-from service.inference.loop import InferenceResult, Timings, calibrate, run_inference
+from service.inference.loop import InferenceResult, calibrate, run_inference
 
 __all__ = ["Executor", "InferenceResult", "Timings", "TritonClient", "calibrate", "load_card", "run_inference"]

@@ -19,7 +19,7 @@ from entrust.errors import EnTrustError, InferenceFailedError
 from service.inference.arena import Arena, ArenaPool, place
 from service.inference.executor import Shape
 from service.inference.failures import is_region_unknown, is_transient, translate
-from service.observability.events import SILENCE, TritonObserver
+from service.observability.events import SILENCE, InferenceObserver
 from service.shared_memory import FOLDER, sweep
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class TritonClient:
         shared_memory: Literal["auto", "off"] = "auto",
         recovery_seconds: float = 15.0,
         call_timeout_seconds: float = 120.0,
-        observer: TritonObserver = SILENCE,
+        observer: InferenceObserver = SILENCE,
     ) -> None:
         self._url = url
         self._recovery_seconds = recovery_seconds
@@ -110,31 +110,19 @@ class TritonClient:
         clock = asyncio.get_running_loop().time
         give_up: float | None = None
         while True:
-            start = time.perf_counter()
-            answer: dict[str, np.ndarray] = {}
-            outcome = "cancelled"  # unless something else happens below
             try:
-                answer = await self._call(model, arrays, outputs)
-                outcome = "ok"
-            except InferenceServerException as error:
-                translated = translate(error, model)
-                outcome = translated.kind.value
-                give_up = give_up or clock() + self._recovery_seconds
-                if not is_transient(error) or clock() >= give_up:
-                    raise translated from error
+                with self._observer.triton_call(address=self._url, model=model, sent_bytes=sent_bytes) as call:
+                    try:
+                        answer = await self._call(model, arrays, outputs, call.headers)
+                    except InferenceServerException as error:
+                        raise translate(error, model) from error
+                    call.received_bytes = sum(array.nbytes for array in answer.values())
+                    return answer
             except EnTrustError as error:
-                outcome = error.kind.value
-                raise
-            finally:
-                self._observer.triton_call(
-                    model=model,
-                    outcome=outcome,
-                    duration_seconds=time.perf_counter() - start,
-                    sent_bytes=sent_bytes,
-                    received_bytes=sum(array.nbytes for array in answer.values()),
-                )
-            if outcome == "ok":
-                return answer
+                lost = isinstance(error.__cause__, InferenceServerException) and is_transient(error.__cause__)
+                give_up = give_up or clock() + self._recovery_seconds
+                if not lost or clock() >= give_up:
+                    raise
             await asyncio.sleep(RETRY_SECONDS)
 
     async def is_ready(self, models: Iterable[str]) -> bool:
@@ -176,7 +164,7 @@ class TritonClient:
         return self._connection
 
     async def _call(
-        self, model: str, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Shape]
+        self, model: str, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Shape], headers: Mapping[str, str]
     ) -> dict[str, np.ndarray]:
         """Make one call by the best way there is."""
         for _ in range(REGISTER_ATTEMPTS):
@@ -184,23 +172,23 @@ class TritonClient:
             if arena is None:
                 break
             try:
-                return await self._call_shared(arena, model, arrays, outputs)
+                return await self._call_shared(arena, model, arrays, outputs, headers)
             except InferenceServerException as error:
                 if not is_region_unknown(error):
                     raise
                 arena.registered = False  # the server was restarted; the next attempt registers again
                 if self._arenas is not None:
                     self._arenas.forget_registrations()
-        return await self._call_plain(model, arrays, outputs)
+        return await self._call_plain(model, arrays, outputs, headers)
 
     async def _call_plain(
-        self, model: str, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Shape]
+        self, model: str, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Shape], headers: Mapping[str, str]
     ) -> dict[str, np.ndarray]:
         """Send the tensors in the messages."""
         tensors = [_infer_input(name, array).set_data_from_numpy(array) for name, array in arrays.items()]
         result = await self._client.infer(
             model, tensors, outputs=[InferRequestedOutput(name) for name in outputs],
-            client_timeout=self._call_timeout_seconds,
+            headers=headers, client_timeout=self._call_timeout_seconds,
         )  # fmt: skip
         answer = {}
         for name, shape in outputs.items():
@@ -210,7 +198,12 @@ class TritonClient:
         return answer
 
     async def _call_shared(
-        self, arena: Arena, model: str, arrays: Mapping[str, np.ndarray], outputs: Mapping[str, Shape]
+        self,
+        arena: Arena,
+        model: str,
+        arrays: Mapping[str, np.ndarray],
+        outputs: Mapping[str, Shape],
+        headers: Mapping[str, str],
     ) -> dict[str, np.ndarray]:
         """Put the tensors into shared memory and send only their places."""
         places, _ = place({name: array.shape for name, array in arrays.items()} | dict(outputs))
@@ -225,7 +218,9 @@ class TritonClient:
             output.set_shared_memory(arena.name, places[name].size_bytes, places[name].offset)
             requested.append(output)
         call = asyncio.ensure_future(
-            self._client.infer(model, tensors, outputs=requested, client_timeout=self._call_timeout_seconds)
+            self._client.infer(
+                model, tensors, outputs=requested, headers=headers, client_timeout=self._call_timeout_seconds
+            )
         )
         try:
             # A call in flight is never torn off: the server would go on to write into memory that has a new user.

@@ -6,51 +6,29 @@ one, Triton works on the other, and on CPUs each has a core.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
 from entrust.conflict import Probe, probe_plan
 from entrust.contract import ModelCard, Task, model_contracts
-from entrust.errors import CancelledError, EnTrustError, InvalidInputError
+from entrust.errors import EnTrustError, InvalidInputError
 from entrust.sampling import SAMPLERS, DenoiseCall, HypothesisNoise, Sampler, make_sampler
 from entrust.slices import crop_plane, pad_plane, with_context
 from entrust.uncertainty import Hypotheses, softmax
+from service.inference.clockwork import Clockwork, OnProgress, Timings
 from service.inference.executor import Executor
-from service.observability.events import SILENCE, TritonObserver
+from service.observability.events import SILENCE, InferenceObserver, SamplingStep
 from service.study import Case
 
 CHUNK_PIXELS = 128 * 128
 """A chunk of n slices stands for n · 128² pixels; larger slices make smaller chunks, so that memory stays bounded."""
 CHUNKS_IN_FLIGHT = 2
 PROBE_HYPOTHESES = 2  # one antithetic pair: the same noise for every probe, so that differences are the probe's alone
-
-OnProgress = Callable[[str, int, int], None]
-"""Hears ``(stage, step, of)`` after each call to Triton; stages are ``fusing``, ``sampling`` and ``probing``."""
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Where the time of a run went.
-
-    Attributes:
-        total_seconds: From first to last call.
-        fusing_seconds: Sum over the calls of EnFuse.
-        step_seconds: Mean over chunks of each sampling step, call and update together.
-        probing_seconds: Sum over the calls for probes.
-        calls: Number of calls to Triton.
-    """
-
-    total_seconds: float
-    fusing_seconds: float
-    step_seconds: tuple[float, ...]
-    probing_seconds: float
-    calls: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,49 +37,6 @@ class InferenceResult:
 
     hypotheses: Hypotheses
     timings: Timings
-
-
-@dataclass(eq=False)
-class _Clockwork:
-    """Counts, times and stops the calls of one run."""
-
-    of: int
-    num_steps: int
-    on_progress: OnProgress | None
-    cancelled: asyncio.Event | None
-    fusing_seconds: float = 0.0
-    probing_seconds: float = 0.0
-    steps_seconds: list[list[float]] = field(default_factory=list)
-    done: int = 0
-
-    def __post_init__(self) -> None:
-        self.steps_seconds = [[] for _ in range(self.num_steps)]
-
-    def check(self) -> None:
-        """Stop here if the caller has gone.
-
-        Raises:
-            CancelledError: It has.
-        """
-        if self.cancelled is not None and self.cancelled.is_set():
-            raise CancelledError("The request was cancelled.")
-
-    @contextlib.asynccontextmanager
-    async def call(self, stage: str, *, index: int = 0) -> AsyncIterator[None]:
-        """Time one call, count it and say so; stop before it if the caller has gone."""
-        self.check()
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        if stage == "fusing":
-            self.fusing_seconds += seconds
-        elif stage == "probing":
-            self.probing_seconds += seconds
-        else:
-            self.steps_seconds[index].append(seconds)
-        self.done += 1
-        if self.on_progress is not None:
-            self.on_progress(stage, self.done, self.of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +51,8 @@ class _Run:
     sampler: str
     eta: float
     precision: str
-    observer: TritonObserver
-    clockwork: _Clockwork
+    observer: InferenceObserver
+    clockwork: Clockwork
     images: Float32[np.ndarray, "m d h w"]  # padded
     presence: Float32[np.ndarray, "m d h w"]
     answer: Hypotheses  # arrays to be filled; not padded
@@ -153,7 +88,7 @@ async def run_inference(
     cancelled: asyncio.Event | None = None,
     chunk: int = 8,
     precision: str = "fp32",
-    observer: TritonObserver = SILENCE,
+    observer: InferenceObserver = SILENCE,
 ) -> InferenceResult:
     """Draw hypotheses for a case and ask the probes.
 
@@ -172,7 +107,7 @@ async def run_inference(
         cancelled: When set, the run stops before its next call.
         chunk: Slices of 128 × 128 pixels that go together.
         precision: What the engines compute in; a label of the metrics.
-        observer: Told of each sampling step.
+        observer: Told of each pass of a network.
 
     Raises:
         InvalidInputError: The numbers make no sense, or the case belongs to another task than the model.
@@ -198,7 +133,7 @@ async def run_inference(
         eta=task.eta if eta is None else eta,
         precision=precision,
         observer=observer,
-        clockwork=_Clockwork(len(groups) * (num_steps + 2), num_steps, on_progress, cancelled),
+        clockwork=Clockwork(len(groups) * (num_steps + 2), num_steps, on_progress, cancelled),
         images=images,
         presence=pad_plane(case.presence.astype(np.float32), task.size_multiple),
         answer=_all_background(case, probes, num_hypotheses),
@@ -216,17 +151,7 @@ async def run_inference(
                 tasks.create_task(in_turn(group))
     except* EnTrustError as failures:
         raise failures.exceptions[0] from None
-    clockwork = run.clockwork
-    return InferenceResult(
-        run.answer,
-        Timings(
-            total_seconds=time.perf_counter() - start,
-            fusing_seconds=clockwork.fusing_seconds,
-            step_seconds=tuple(float(np.mean(seconds)) for seconds in clockwork.steps_seconds),
-            probing_seconds=clockwork.probing_seconds,
-            calls=clockwork.done,
-        ),
-    )
+    return InferenceResult(run.answer, run.clockwork.timings(time.perf_counter() - start))
 
 
 def _check_request(task: Task, card: ModelCard, num_hypotheses: int, num_steps: int, seed: int, sampler: str) -> None:
@@ -277,7 +202,7 @@ async def _fuse(run: _Run, depths: Shaped[np.ndarray, "b"]) -> Float32[np.ndarra
     m, c, p, f = task.num_modalities, task.num_classes, len(task.pairs), task.conditioning_features
     keep = np.asarray([probe.keep for probe in run.probes], np.float32)
     gain = np.asarray([probe.conflict_gain for probe in run.probes], np.float32)
-    async with run.clockwork.call("fusing"):
+    async with run.clockwork.call("fusing", _pass(run.observer, "fusing", depths)):
         fused = await run.executor.infer(
             contract.name,
             {
@@ -307,18 +232,14 @@ async def _sample(run: _Run, depths: Shaped[np.ndarray, "b"], conditioning: Floa
     sampler = make_sampler(run.sampler, run.task.schedule, start, num_steps=run.num_steps, eta=run.eta, noise=run.noise)
     call: DenoiseCall | None = next(sampler)
     while call is not None:
-        began, index = time.perf_counter(), call.index
-        async with run.clockwork.call("sampling", index=index):
+        index = call.index
+        step = SamplingStep(
+            run.task.name, run.sampler, run.precision, index, start.shape[1], int(depths[0]), len(depths)
+        )
+        async with run.clockwork.call("sampling", run.observer.sampling_step(step), index=index):
             logits = await _denoise(run, call.x, call.clean, call.t, conditioning)
             # arithmetic on millions of voxels would hold up the event loop
             probability, call = await asyncio.to_thread(_advance, sampler, logits)
-        run.observer.sampling_step(
-            task=run.task.name,
-            sampler=run.sampler,
-            precision=run.precision,
-            index=index,
-            duration_seconds=time.perf_counter() - began,
-        )
         if index == 0:
             run.answer.marginal[depths] = crop_plane(probability.mean(axis=1), height, width)
     run.answer.samples[:, depths] = crop_plane(probability, height, width).swapaxes(0, 1)
@@ -341,7 +262,7 @@ async def _probe(run: _Run, depths: Shaped[np.ndarray, "b"], conditioning: Float
     height, width = run.answer.conflict.shape[-2:]
     noise = dataclasses.replace(run.noise, num_hypotheses=PROBE_HYPOTHESES).start()  # a prefix of the sampler's
     flat = conditioning.reshape(b * v, *conditioning.shape[2:])  # [b·v, f, h/2, w/2]
-    async with run.clockwork.call("probing"):
+    async with run.clockwork.call("probing", _pass(run.observer, "probing", depths)):
         logits = await _denoise(run, np.repeat(noise, b * v, axis=0), None, 1.0, flat)
         marginal = await asyncio.to_thread(lambda: softmax(logits, axis=2).mean(axis=1))  # [b·v, c, h, w]
     variants = marginal.reshape(b, v, *marginal.shape[1:]).swapaxes(0, 1)
@@ -369,8 +290,17 @@ async def _denoise(
     return answer["logits"]
 
 
+def _pass(observer: InferenceObserver, name: str, depths: Shaped[np.ndarray, "b"]) -> AbstractContextManager[object]:
+    return observer.network_pass(name, first_slice=int(depths[0]), num_slices=len(depths))
+
+
 async def calibrate(
-    executor: Executor, task: Task, features: Float32[np.ndarray, "d f h w"], *, chunk: int = 32
+    executor: Executor,
+    task: Task,
+    features: Float32[np.ndarray, "d f h w"],
+    *,
+    chunk: int = 32,
+    observer: InferenceObserver = SILENCE,
 ) -> tuple[Float32[np.ndarray, "d c h w"], Float32[np.ndarray, "d h w"]]:
     """Ask the calibration head.
 
@@ -379,6 +309,7 @@ async def calibrate(
         task: The task.
         features: As :func:`entrust.trustmap.calibration_features` returns them.
         chunk: Slices of 128 × 128 pixels that go together.
+        observer: Told of each pass.
 
     Returns:
         Calibrated class probabilities, and the probability that the most likely class is wrong.
@@ -394,11 +325,12 @@ async def calibrate(
     error_probability = np.empty((len(features), height, width), np.float32)
     for depths in chunks(np.arange(len(features)), h, w, chunk=chunk, limit=contract.max_batch_size):
         b = len(depths)
-        answer = await executor.infer(
-            contract.name,
-            {"features": padded[depths]},
-            {"probability": (b, c, h, w), "error_probability": (b, 1, h, w)},
-        )
+        with _pass(observer, "calibrating", depths):
+            answer = await executor.infer(
+                contract.name,
+                {"features": padded[depths]},
+                {"probability": (b, c, h, w), "error_probability": (b, 1, h, w)},
+            )
         probability[depths] = crop_plane(answer["probability"], height, width)
         error_probability[depths] = crop_plane(answer["error_probability"][:, 0], height, width)
     return probability, error_probability

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from entrust.errors import EnTrustError, ErrorKind
+from service.observability.traces import current
 
 
 class JobState(StrEnum):
@@ -60,17 +61,26 @@ class Progress:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job ended without results: an :class:`EnTrustError` as a value that can be stored."""
+    """Why a job ended without results: an :class:`EnTrustError` as a value that can be stored.
+
+    Attributes:
+        kind: Kind of the error.
+        message: Its cause, free of patient data.
+        fix: What the caller can do about it.
+        details: Facts for machines.
+        trace_id: The trace in which it happened; empty when nothing is traced.
+    """
 
     kind: ErrorKind
     message: str
     fix: str = ""
     details: Mapping[str, str | int | float] = field(default_factory=dict)
+    trace_id: str = ""
 
     @classmethod
     def of(cls, error: EnTrustError) -> "Failure":
-        """Return the value of an error."""
-        return cls(error.kind, error.message, error.fix, error.details)
+        """Return the value of an error that happens now, in the present trace."""
+        return cls(error.kind, error.message, error.fix, error.details, current().trace_id)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,11 @@ from service.jobs.job import Failure, Job, JobState, Priority, Product, Progress
 from service.jobs.store import JobStore, StoreCounts
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
+from service.observability.traces import NO_SPAN, Span, start_span, use
 
 log = get_logger(__name__)
 
+TRACED_PARAMETERS = frozenset({"num_hypotheses", "num_steps", "sampler"})
 OnProgress = Callable[[str, int, int], None]
 """Told of a stage, the steps of it that are finished, and their number."""
 
@@ -60,10 +62,14 @@ class Order:
 
 @dataclass(eq=False)
 class _Ticket:
+    """A job that has not ended; its span is part of the request's trace, and outlives the request."""
+
     job: Job
     order: Order
     cancelled: asyncio.Event
     expires_at: float
+    span: Span
+    queued: Span = NO_SPAN
 
 
 class JobRunner:
@@ -123,7 +129,9 @@ class JobRunner:
             self._metrics.job_rejected()
             await _wipe(order.folder)
             raise
-        ticket = _Ticket(job, order, asyncio.Event(), time.monotonic() + order.deadline_seconds)
+        expires_at = time.monotonic() + order.deadline_seconds
+        ticket = _Ticket(job, order, asyncio.Event(), expires_at, _start_span(order))
+        ticket.queued = start_span("queued", parent=ticket.span)
         self._tickets[job.id] = ticket
         self._queue.put_nowait((order.priority.rank, next(self._turn), job.id))
         self._metrics.job_accepted(task=order.task, priority=order.priority.value)
@@ -144,7 +152,8 @@ class JobRunner:
         if ticket is not None:
             ticket.cancelled.set()
         if job.state is JobState.QUEUED:
-            return await self._end(job_id, JobState.CANCELLED, failure=Failure.of(_taken_back()))
+            with use(ticket.span if ticket else NO_SPAN):
+                return await self._end(job_id, JobState.CANCELLED, failure=Failure.of(_taken_back()))
         return await self.store.get(job_id)
 
     async def finished(self, job_id: str) -> Job:
@@ -175,7 +184,9 @@ class JobRunner:
             _, _, job_id = await self._queue.get()
             ticket = self._tickets.get(job_id)
             if ticket is not None:  # else it was cancelled while it waited
-                await self._run(ticket)
+                ticket.queued.end()
+                with use(ticket.span):
+                    await self._run(ticket)
 
     async def _run(self, ticket: _Ticket) -> None:
         job_id, order = ticket.job.id, ticket.order
@@ -227,6 +238,8 @@ class JobRunner:
             "job-finished", job_id=job_id, task=job.task, state=state.value, outcome=outcome,
             cause=failure.message if failure else "", duration_seconds=round(seconds, 3),
         )  # fmt: skip
+        if ticket is not None:
+            _end_span(ticket, outcome)
         await self._count()
         return job
 
@@ -266,6 +279,20 @@ class _ProgressPump:
     async def _carry(self) -> None:
         while (progress := await self._queue.get()) is not None:
             await self._store.progress(self._job_id, progress)
+
+
+def _start_span(order: Order) -> Span:
+    asked = {f"entrust.{name}": value for name, value in order.parameters.items() if name in TRACED_PARAMETERS}
+    attributes = {"entrust.task": order.task, "entrust.priority": order.priority.value, **asked}
+    return start_span("job", attributes=attributes)
+
+
+def _end_span(ticket: _Ticket, outcome: str) -> None:
+    ticket.queued.end()
+    ticket.span.set({"entrust.outcome": outcome})
+    if outcome != JobState.SUCCEEDED:
+        ticket.span.fail(outcome)
+    ticket.span.end()
 
 
 def _taken_back() -> CancelledError:

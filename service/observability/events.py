@@ -1,18 +1,66 @@
-"""What the rooms report as it happens; :class:`service.observability.metrics.Metrics` listens, tests may too."""
+"""What the rooms report as it happens: activities that take time are blocks, the rest is told afterwards.
 
+:class:`service.observability.activities.Activities` measures and traces the blocks, and
+:class:`service.observability.metrics.Metrics` counts the rest; tests may listen, too.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
+@dataclass(eq=False)
+class TritonCall:
+    """One call to Triton, while it is made.
+
+    Attributes:
+        headers: Go along as gRPC metadata.
+        received_bytes: Size of the answer; set by who made the call.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    received_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class SamplingStep:
+    """One sampling step over one chunk of slices.
+
+    Attributes:
+        task: Task name.
+        sampler: Name of the sampler.
+        precision: What the engines compute in.
+        index: Of the step, from 0.
+        num_hypotheses: K.
+        first_slice: Number of the chunk's first slice in the case.
+        num_slices: Slices of the chunk.
+    """
+
+    task: str
+    sampler: str
+    precision: str
+    index: int
+    num_hypotheses: int
+    first_slice: int
+    num_slices: int
+
+
+class InferenceObserver(Protocol):
+    """Told about every call to Triton and every pass of a network. Must return at once and never raise of itself."""
+
+    def triton_call(self, *, address: str, model: str, sent_bytes: int) -> AbstractContextManager[TritonCall]:
+        """Return the block of one call; an error that leaves it is the call's outcome."""
+
+    def sampling_step(self, step: SamplingStep, /) -> AbstractContextManager[object]:
+        """Return the block of one sampling step."""
+
+    def network_pass(self, name: str, /, *, first_slice: int, num_slices: int) -> AbstractContextManager[object]:
+        """Return the block of another pass over one chunk: ``fusing``, ``probing`` or ``calibrating``."""
+
+
 class TritonObserver(Protocol):
-    """Told about every call to Triton, every sampling step and every repair. Must return at once and never raise."""
-
-    def triton_call(
-        self, *, model: str, outcome: str, duration_seconds: float, sent_bytes: int, received_bytes: int
-    ) -> None:
-        """Hear of one call; ``outcome`` is ``ok`` or the kind of error it ended with."""
-
-    def sampling_step(self, *, task: str, sampler: str, precision: str, index: int, duration_seconds: float) -> None:
-        """Hear of one sampling step over one chunk of slices; ``index`` counts from 0."""
+    """Told about the embedded Triton's health and every repair. Must return at once and never raise."""
 
     def triton_repair(self, *, action: str) -> None:
         """Hear of a repair of the embedded server: ``reload`` of a model or ``restart`` of the server."""
@@ -30,13 +78,17 @@ class TritonObserver(Protocol):
 class Silence:
     """An observer that nobody listens to."""
 
-    def triton_call(
-        self, *, model: str, outcome: str, duration_seconds: float, sent_bytes: int, received_bytes: int
-    ) -> None:
+    def triton_call(self, **_: object) -> AbstractContextManager[TritonCall]:
         """Ignore the call."""
+        return nullcontext(TritonCall())
 
-    def sampling_step(self, *, task: str, sampler: str, precision: str, index: int, duration_seconds: float) -> None:
+    def sampling_step(self, _step: SamplingStep, /) -> AbstractContextManager[object]:
         """Ignore the step."""
+        return nullcontext()
+
+    def network_pass(self, _name: str, /, **_: object) -> AbstractContextManager[object]:
+        """Ignore the pass."""
+        return nullcontext()
 
     def triton_repair(self, *, action: str) -> None:
         """Ignore the repair."""
@@ -51,4 +103,4 @@ class Silence:
         """Ignore the death."""
 
 
-SILENCE: TritonObserver = Silence()
+SILENCE = Silence()

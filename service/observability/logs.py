@@ -15,12 +15,14 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from service.observability.traces import current
+
 ALLOWED_KEYS: frozenset[str] = frozenset(
     {
         # what structlog adds
         "event", "level", "logger", "timestamp",
         # who and where
-        "request_id", "job_id", "task", "model", "stage", "version", "digest", "process_id",
+        "request_id", "job_id", "trace_id", "span_id", "task", "model", "stage", "version", "digest", "process_id",
         # HTTP, without paths, queries and file names: the route is a template
         "method", "route", "status", "host", "port",
         # outcomes
@@ -86,6 +88,14 @@ def describe_exception(error: BaseException) -> dict[str, str]:
     return {"error": type(error).__name__, "position": position}
 
 
+def _add_trace(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Name the trace and the span in which something was said."""
+    span = current()
+    if span.trace_id:
+        event_dict["trace_id"], event_dict["span_id"] = span.trace_id, span.span_id
+    return event_dict
+
+
 def _foreign(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     """Withhold the words of another library's record."""
     record: logging.LogRecord | None = event_dict.get("_record")
@@ -122,6 +132,7 @@ def configure_logging(
         else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
     )
     stamps: list[Processor] = [
+        _add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -26,10 +26,12 @@ import structlog
 
 from entrust.errors import EnTrustError, ModelUnavailableError
 from service.observability.events import SILENCE, TritonObserver
+from service.observability.trace_collector import Collector
 from service.shared_memory import Namespace, sweep
 from service.triton.canary import Canary, ask, digest
 from service.triton.installation import Installation, library_path
-from service.triton.processes import end_orphans, is_running, stubs
+from service.triton.processes import end_orphans, is_running, serves, stubs
+from service.triton.tracing import trace_arguments, trace_environment
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class EmbeddedTriton:
         canary_interval_seconds: Time between two rounds of canaries.
         metrics_port: Where the server tells its own metrics; 0 picks a free port.
         observer: Hears of canaries, dead processes and repairs.
+        collector: Where the server sends its part of a caller's trace; nowhere when None.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class EmbeddedTriton:
         canary_interval_seconds: float = 5.0,
         metrics_port: int = 0,
         observer: TritonObserver = SILENCE,
+        collector: Collector | None = None,
     ) -> None:
         self._repository = repository.resolve()
         self._canaries = dict(canaries)
@@ -75,6 +79,7 @@ class EmbeddedTriton:
         self._canary_interval_seconds = canary_interval_seconds
         self._metrics_port = metrics_port
         self._observer = observer
+        self._collector = collector
         self._known: dict[str, str] = {}  # model → digest of the right answer
         self._stubs: dict[int, tuple[str, ...]] = {}
         self._missed = 0
@@ -189,6 +194,7 @@ class EmbeddedTriton:
             "--metrics-config=summary_latencies=true",
             "--allow-gpu-metrics=false",
             "--cuda-memory-pool-byte-size=0:0", "--pinned-memory-pool-byte-size=0",
+            *trace_arguments(self._collector),
         ]  # fmt: skip
 
     def environment(self) -> dict[str, str]:
@@ -201,6 +207,7 @@ class EmbeddedTriton:
             "LD_LIBRARY_PATH": library_path(),
             "PYTHONNOUSERSITE": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **trace_environment(self._collector),
         }
 
     def log_tail(self) -> str:
@@ -305,7 +312,7 @@ class EmbeddedTriton:
         """Return the models one of whose processes has died since they were loaded."""
         living = stubs(self.pid)
         dead = [command for pid, command in self._stubs.items() if pid not in living]
-        return {model for model in self._canaries for command in dead if _serves(command, model)}
+        return {model for model in self._canaries for command in dead if serves(command, model)}
 
     async def _broken_models(self) -> set[str]:
         """Ask every canary; return the models that answered wrongly."""
@@ -371,7 +378,7 @@ class EmbeddedTriton:
         for model in models:
             await self._ask(model, 10.0)
         # unloading goes on in the background: the old processes of these models may still be about to end
-        ending = {pid for pid, command in before.items() for model in models if _serves(command, model)}
+        ending = {pid for pid, command in before.items() for model in models if serves(command, model)}
         self._stubs = {pid: command for pid, command in stubs(self.pid).items() if pid not in ending}
 
     async def _is_ready(self) -> bool:
@@ -386,11 +393,6 @@ class EmbeddedTriton:
         if self._http is None:
             raise ModelUnavailableError("The embedded Triton is not running.")
         return self._http
-
-
-def _serves(command: tuple[str, ...], model: str) -> bool:
-    """Return whether a stub's command line names an instance of ``model``."""
-    return any(part == model or part.startswith(f"{model}_") for part in command)
 
 
 def free_ports() -> tuple[int, int, int]:

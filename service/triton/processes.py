@@ -28,6 +28,11 @@ def stubs(server_pid: int) -> dict[int, tuple[str, ...]]:
     return found
 
 
+def serves(command: tuple[str, ...], model: str) -> bool:
+    """Return whether a stub's command line names an instance of ``model``."""
+    return any(part == model or part.startswith(f"{model}_") for part in command)
+
+
 def is_running(pid: int) -> bool:
     """Return whether a process exists and has not ended; one that nobody has waited for yet has ended."""
     try:

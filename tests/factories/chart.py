@@ -16,7 +16,7 @@ RELEASE, NAMESPACE = "demo", "scans"
 Manifest = dict[str, Any]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, and there are many manifests
 
-S3_EGRESS = "networkPolicy.extraEgress[0].ports[0].port=443"
+EGRESS = "networkPolicy.extraEgress[0].ports[0].port=443"
 VALUE_SETS: Mapping[str, tuple[str, ...]] = {
     "defaults": (),
     "minimal": (f"--values={CHART}/values-minimal.yaml",),
@@ -28,7 +28,7 @@ VALUE_SETS: Mapping[str, tuple[str, ...]] = {
     "models from a claim": ("--set=triton.models.source=pvc,triton.models.pvc.claimName=weights",),
     "models from s3": (
         "--set=triton.models.source=s3,triton.models.s3.url=s3://weights/models,triton.models.s3.secretName=s3-key,"
-        f"triton.models.s3.region=eu-central-1,triton.placement=separate,{S3_EGRESS}",
+        f"triton.models.s3.region=eu-central-1,triton.placement=separate,{EGRESS}",
     ),
     "models from an image": (
         "--set=triton.models.image.repository=entrust-serve/triton-cpu,triton.models.image.tag=,"
@@ -39,6 +39,10 @@ VALUE_SETS: Mapping[str, tuple[str, ...]] = {
         "settings.auth.token_file=/etc/entrust/tokens/tokens,monitoring.serviceMonitor.enabled=true,"
         "secretVolumes[0].name=certificate,secretVolumes[0].mountPath=/etc/entrust/tls,"
         "secretVolumes[1].name=tokens,secretVolumes[1].mountPath=/etc/entrust/tokens",
+    ),
+    "traced": (
+        "--set=settings.traces.endpoint=http://collector.elsewhere:4318/,settings.traces.service=limb,"
+        f"triton.placement=separate,{EGRESS}",
     ),
     "secrets": (
         "--set=secretSettings[0].setting=ENTRUST_LOGS__LEVEL,secretSettings[0].name=words,secretSettings[0].key=level,"

@@ -51,9 +51,11 @@ def nifti(volume: Volume) -> bytes:
         return Path(path).read_bytes()
 
 
-def nifti_files(slugs: tuple[str, ...] = ("ct", "pet", "t1")) -> dict[str, tuple[str, bytes]]:
+def nifti_files(
+    slugs: tuple[str, ...] = ("ct", "pet", "t1"), shape: tuple[int, int, int] = (6, 32, 28)
+) -> dict[str, tuple[str, bytes]]:
     """Return a multipart form's files: one NIfTI by modality."""
-    volumes = dict(limb())
+    volumes = dict(limb(shape))
     volumes["pet"] = volumes["pet"].with_array(volumes["pet"].array / np.float32(BQML_PER_SUV))  # NIfTI holds SUV
     return {slug: (f"{slug}.nii.gz", nifti(volumes[slug])) for slug in slugs}
 

@@ -20,6 +20,7 @@ class ServiceProcess:
     url: str
     pid: int
     rpc_address: str
+    log_path: Path
 
     @property
     def address(self) -> str:
@@ -44,7 +45,8 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> StartService:
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "service", "serve"]
         ready = f"{url}/health/ready"
-        with running(command, ready, Path(folder) / "service.log", 120.0, environment=environment) as pid:
-            yield ServiceProcess(url, pid, f"127.0.0.1:{rpc_port}")
+        log_path = folder / "service.log"
+        with running(command, ready, log_path, 120.0, environment=environment) as pid:
+            yield ServiceProcess(url, pid, f"127.0.0.1:{rpc_port}", log_path)
 
     return start

@@ -22,6 +22,7 @@ from service.api.rest.problems import (
     respond,
 )
 from service.intake.gateway import Gateway
+from service.observability.traces import current
 
 DESCRIPTION = """
 Multi-modality segmentation that says **where** and **why** it may be wrong. Research use only; not a medical device.
@@ -48,6 +49,8 @@ def create_application(gateway: Gateway, *, version: str) -> FastAPI:
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         redoc_url=None,
+        # the framework's own spans would hold paths and queries; the boundary makes ours
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         responses={**documented(ErrorKind.INTERNAL)},
     )
     app.state.gateway = gateway
@@ -97,6 +100,7 @@ def create_application(gateway: Gateway, *, version: str) -> FastAPI:
                 detail="There is nothing at this address." if kind is ErrorKind.NOT_FOUND else str(error.detail),
                 fix="GET /openapi.json lists what there is." if kind is ErrorKind.NOT_FOUND else "",
                 request_id=request_id,
+                trace_id=current().trace_id,
             )
         return answer(problem, error.headers)
 

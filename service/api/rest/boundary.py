@@ -13,14 +13,16 @@ from entrust.errors import InternalError
 from service.api.rest.problems import problem_of, respond
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
+from service.observability.traces import NO_SPAN, PROPAGATED, Span, SpanKind, current, start_span, use
 
 log = get_logger(__name__)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_ROUTES = frozenset({"/metrics", "/health/live", "/health/ready"})
-"""Polled every few seconds; logged only when they fail."""
+"""Polled every few seconds; logged only when they fail, and not traced."""
 RESULT_ROUTES = frozenset({"/v1/segmentations", "/v1/jobs/{job_id}/results", "/v1/jobs/{job_id}/results/{name}"})
 """Where an answer of 200 is made of results."""
 DOOR = "rest"
+UNMATCHED = "unmatched"
 
 
 class Boundary:
@@ -56,7 +58,10 @@ class Boundary:
             size_bytes += len(message.get("body", b""))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        span = NO_SPAN
+        if scope["path"] not in QUIET_ROUTES:
+            span = start_span(_method(scope), kind=SpanKind.SERVER, headers=_trace_headers(scope))
+        with structlog.contextvars.bound_contextvars(request_id=request_id), use(span):
             try:
                 await self._app(scope, receive, mark)
             except ClientDisconnect:
@@ -69,10 +74,11 @@ class Boundary:
                     await respond(problem_of(answer, request_id))(scope, receive, mark)
             finally:
                 self._record(scope, status, time.perf_counter() - started, size_bytes)
+                span.end()
 
     def _record(self, scope: Scope, status: int, seconds: float, size_bytes: int) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        method = _method(scope)
         self._metrics.http_request(method=method, route=route, status=status, duration_seconds=seconds)
         if route not in QUIET_ROUTES:
             self._metrics.door_request(door=DOOR, outcome=outcome_of(status), duration_seconds=seconds)
@@ -80,6 +86,29 @@ class Boundary:
             self._metrics.delivered(door=DOOR, size_bytes=size_bytes)
         if route not in QUIET_ROUTES or status >= 400:
             log.info("request", method=method, route=route, status=status, duration_seconds=round(seconds, 4))
+        _describe(current(), method, route, status, scope.get("scheme", "http"))
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "other"
+
+
+def _trace_headers(scope: Scope) -> dict[str, str]:
+    """Return the caller's trace context."""
+    named = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    return {name: value for name, value in named if name in PROPAGATED}
+
+
+def _describe(span: Span, method: str, route: str, status: int, scheme: str) -> None:
+    """Say of a span what OpenTelemetry's conventions ask for, without the path: nobody knows what callers put there."""
+    span.rename(f"{method} {route}")
+    span.set({"http.request.method": "_OTHER" if method == "other" else method, "url.scheme": scheme})
+    if route != UNMATCHED:
+        span.set({"http.route": route})
+    if status:
+        span.set({"http.response.status_code": status})
+    if status == 0 or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.fail(str(status) if status else "cancelled")
 
 
 def outcome_of(status: int) -> str:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 
 from entrust.errors import EnTrustError, ErrorKind, OverloadedError
 from service.jobs.job import Failure
+from service.observability.traces import current
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMA = {"$ref": "#/components/schemas/Problem"}
@@ -78,6 +79,9 @@ class Problem(BaseModel):
         default_factory=dict, description="Facts for machines: counts, limits, names of tags."
     )
     request_id: str = Field(default="", description="Names this request in the logs.")
+    trace_id: str = Field(
+        default="", description="Names the trace in which it went wrong; empty where nothing is traced."
+    )
 
 
 def problem_of(error: EnTrustError | Failure, request_id: str = "") -> Problem:
@@ -91,6 +95,7 @@ def problem_of(error: EnTrustError | Failure, request_id: str = "") -> Problem:
         fix=error.fix,
         details=dict(error.details),
         request_id=request_id,
+        trace_id=error.trace_id if isinstance(error, Failure) else current().trace_id,
     )
 
 
@@ -103,6 +108,7 @@ def plain_problem(status: int, detail: str, *, fix: str = "", request_id: str = 
         detail=detail,
         fix=fix,
         request_id=request_id,
+        trace_id=current().trace_id,
     )
 
 
@@ -139,4 +145,5 @@ def example(kind: ErrorKind) -> Problem:
         fix="What to do about it.",
         details={"retry_after_seconds": 10.0} if kind is OverloadedError.kind else {},
         request_id="9f86d081884c7d65",
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
     )

@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -19,6 +19,7 @@ from service.intake.access import Access
 from service.jobs.job import Failure
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
+from service.observability.traces import NO_SPAN, PROPAGATED, Span, SpanKind, start_span, use
 
 log = get_logger(__name__)
 HEALTH = "/grpc.health.v1.Health/"
@@ -87,10 +88,11 @@ class Boundary(grpc.aio.ServerInterceptor):
         request_id, started, code = secrets.token_hex(8), time.perf_counter(), grpc.StatusCode.OK
         context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
         failure: Failure | None = None
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        metadata = dict(context.invocation_metadata() or ())
+        span = _start_span(route, metadata)
+        with structlog.contextvars.bound_contextvars(request_id=request_id), use(span):
             try:
                 if not route.startswith(HEALTH):
-                    metadata = dict(context.invocation_metadata() or ())
                     self._access.check(metadata.get("authorization"))
                 yield
             except EnTrustError as error:
@@ -112,6 +114,7 @@ class Boundary(grpc.aio.ServerInterceptor):
             finally:
                 code = CODES[failure.kind] if failure else code
                 self._record(route, code, time.perf_counter() - started)
+                _end_span(span, code)
             if failure is not None:
                 self._metrics.problem(failure.kind)
                 status = status_of(failure, request_id)
@@ -140,6 +143,23 @@ def outcome_of(code: grpc.StatusCode) -> str:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return "overloaded"
     return "failed" if code in FAILED else "refused"
+
+
+def _start_span(route: str, metadata: Mapping[str, Any]) -> Span:
+    """Go on with the caller's trace, named as OpenTelemetry's conventions ask; health is polled, and not traced."""
+    if route.startswith((HEALTH, REFLECTION)):
+        return NO_SPAN
+    method = route.removeprefix("/")
+    attributes = {"rpc.system.name": "grpc", "rpc.method": method}
+    headers = {name: str(metadata[name]) for name in PROPAGATED if name in metadata}
+    return start_span(method, kind=SpanKind.SERVER, attributes=attributes, headers=headers)
+
+
+def _end_span(span: Span, code: grpc.StatusCode) -> None:
+    span.set({"rpc.response.status_code": code.name})
+    if code in FAILED or code is grpc.StatusCode.CANCELLED:
+        span.fail(code.name)
+    span.end()
 
 
 def _code(context: Any) -> grpc.StatusCode:

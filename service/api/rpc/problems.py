@@ -58,6 +58,8 @@ def status_of(failure: Failure, request_id: str = "") -> Status:
     makes sense, and RequestInfo.
     """
     facts = {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in failure.details.items()}
+    if failure.trace_id:
+        facts["trace_id"] = failure.trace_id
     told: list[Message] = [
         details.ErrorInfo(reason=failure.kind.name, domain=DOMAIN, metadata={**facts, "kind": failure.kind.value}),
         details.LocalizedMessage(locale="en", message=f"{failure.message} {failure.fix}".strip()),

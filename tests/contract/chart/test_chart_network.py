@@ -117,6 +117,22 @@ def test_production_takes_named_clients_alone() -> None:
     assert not reaches(found, CLIENT, GATEWAY, 8080, "elsewhere")
 
 
+def test_gateway_and_triton_reach_the_collector_of_traces() -> None:
+    found = chart.manifests(*chart.VALUE_SETS["traced"])
+    for pod in (GATEWAY, TRITON):
+        assert admits(found, "Egress", pod, STRANGER, "elsewhere", 443)
+    arguments = chart.container(found, "triton")["args"]
+    assert "--trace-config=opentelemetry,url=http://collector.elsewhere:4318/v1/traces" in arguments
+    assert "--trace-config=opentelemetry,resource=service.name=limb-triton" in arguments
+    for container, variable in (("gateway", "ENTRUST_TRACES__INSTANCE"), ("triton", "POD_NAME")):
+        (entry,) = (each for each in chart.container(found, container)["env"] if each["name"] == variable)
+        assert entry["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert not any("trace-config" in each for each in chart.container(chart.manifests(), "triton")["args"])
+    refused = chart.helm("template", "demo", str(chart.CHART), "--set=settings.traces.endpoint=http://collector:4318")
+    assert refused.returncode != 0
+    assert "networkPolicy.extraEgress" in refused.stderr
+
+
 def test_triton_goes_nowhere_but_to_its_models() -> None:
     assert not admits(chart.manifests(*chart.VALUE_SETS["separate"]), "Egress", TRITON, STRANGER, "elsewhere", 443)
     assert admits(chart.manifests(*chart.VALUE_SETS["models from s3"]), "Egress", TRITON, STRANGER, "elsewhere", 443)

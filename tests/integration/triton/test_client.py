@@ -1,9 +1,10 @@
 """How failures of a real Triton look to the callers of the client."""
 
 import asyncio
+import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from entrust.errors import (
     OverloadedError,
 )
 from service.inference import TritonClient, load_card
-from service.observability.events import Silence
+from service.observability.events import Silence, TritonCall
 from service.shared_memory import FOLDER
 from service.triton.canary import Canary, task_canaries
 from service.triton.embedded import EmbeddedTriton
@@ -38,10 +39,11 @@ class Calls(Silence):
     def __init__(self) -> None:
         self.heard: list[tuple[str, str, int, int]] = []
 
-    def triton_call(
-        self, *, model: str, outcome: str, duration_seconds: float, sent_bytes: int, received_bytes: int
-    ) -> None:
-        self.heard.append((model, outcome, sent_bytes, received_bytes))
+    @contextlib.contextmanager
+    def triton_call(self, *, address: str, model: str, sent_bytes: int) -> Iterator[TritonCall]:
+        call = TritonCall()
+        yield call
+        self.heard.append((model, address, sent_bytes, call.received_bytes))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ async def test_both_ways_carry_the_same_bits_and_count_the_same_bytes(odd_triton
         heard += calls.heard
     assert all(np.array_equal(answers[0][name], answers[1][name]) for name in ANSWER)
     size = FEATURES["features"].nbytes
-    assert heard == [(HEAD, "ok", size, sum(4 * int(np.prod(s)) for s in ANSWER.values()))] * 2
+    assert heard == [(HEAD, odd_triton.url, size, sum(4 * int(np.prod(s)) for s in ANSWER.values()))] * 2
 
 
 async def test_arenas_are_reused_and_grow(odd_triton: EmbeddedTriton) -> None:

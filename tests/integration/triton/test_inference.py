@@ -1,4 +1,6 @@
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from entrust.contract import ONCOLOGY
 from entrust.errors import CancelledError, EnTrustError, InvalidInputError
 from entrust.uncertainty import Hypotheses
 from service.inference import TritonClient, calibrate, load_card, run_inference
-from service.observability.events import Silence
+from service.observability.events import SamplingStep, Silence
 from service.study import Case
 from tests.factories.cases import small_case
 from tests.factories.inprocess import InProcessExecutor
@@ -67,9 +69,10 @@ class Listener(Silence):
     def __init__(self) -> None:
         self.steps: list[tuple[str, str, int]] = []
 
-    def sampling_step(self, *, task: str, sampler: str, precision: str, index: int, duration_seconds: float) -> None:
-        assert 0 < duration_seconds < 60
-        self.steps.append((task, sampler, index))
+    @contextlib.contextmanager
+    def sampling_step(self, step: SamplingStep, /) -> Iterator[None]:
+        yield
+        self.steps.append((step.task, step.sampler, step.index))
 
 
 async def test_progress_counts_up_and_every_step_is_heard_of(triton_client: TritonClient) -> None:

@@ -25,6 +25,14 @@
 {{- end }}
 {{- end }}
 
+{{/* A variable that holds the name of the pod. */}}
+{{- define "entrust.podName" -}}
+- name: {{ . }}
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end }}
+
 {{- define "entrust.gatewayEnv" -}}
 - name: HOME
   value: /tmp
@@ -50,6 +58,9 @@
   value: {{ eq (include "entrust.sharesMemory" .) "true" | ternary "auto" "off" | quote }}
 - name: ENTRUST_JOBS__WORK_FOLDER
   value: /var/lib/entrust/work
+{{- if dig "traces" "endpoint" "" .Values.settings }}
+{{ include "entrust.podName" "ENTRUST_TRACES__INSTANCE" }}
+{{- end }}
 {{- include "entrust.settings" (dict "prefix" "ENTRUST" "values" .Values.settings) }}
 {{- range .Values.secretSettings }}
 - name: {{ .setting }}

@@ -40,6 +40,16 @@
 - --cuda-memory-pool-byte-size=0:0
 - --pinned-memory-pool-byte-size=0
 {{- end }}
+{{- with dig "traces" "endpoint" "" .Values.settings }}
+{{- $service := dig "traces" "service" "entrust-serve" $.Values.settings }}
+- --trace-config=mode=opentelemetry
+- --trace-config=level=TIMESTAMPS
+- --trace-config=rate=0  # only what a gateway traces
+- --trace-config=opentelemetry,url={{ trimSuffix "/" . }}/v1/traces
+- --trace-config=opentelemetry,resource=service.name={{ $service }}-triton
+- --trace-config=opentelemetry,resource=service.instance.id=$(POD_NAME)
+- --trace-config=opentelemetry,bsp_schedule_delay=2000
+{{- end }}
 {{- range .Values.triton.extraArgs }}
 - {{ . | quote }}
 {{- end }}
@@ -77,6 +87,11 @@ env:
     value: /tmp
   - name: PYTHONDONTWRITEBYTECODE
     value: "1"
+  {{- if dig "traces" "endpoint" "" .Values.settings }}
+  - name: OTEL_EXPORTER_OTLP_TRACES_TIMEOUT  # a collector that hangs must not hold up the pod's end
+    value: 1500ms
+  {{- include "entrust.podName" "POD_NAME" | nindent 2 }}
+  {{- end }}
   {{- if eq $triton.models.source "s3" }}
   {{- with $triton.models.s3.region }}
   - name: AWS_DEFAULT_REGION

@@ -48,6 +48,7 @@ def test_a_problem_says_cause_and_fix() -> None:
         "fix": "Register them.",
         "details": {"frames": 2},
         "request_id": "abc",
+        "trace_id": "",
     }
 
 

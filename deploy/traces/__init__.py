@@ -1,0 +1,1 @@
+"""Traces as they arrive: a small OTLP receiver, and the tree of one real study."""
