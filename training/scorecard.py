@@ -1,24 +1,25 @@
-"""Everything that is told about methods on simulated cases, with the truth itself as a method among them.
+"""Everything that is told about a method on one simulated case; the truth itself can be scored as a method.
 
-A case's score is a handful of numbers and sums, by domain; a cohort's table recounts patients from them and never
-looks at a voxel again. The oracle's row is the floor: what p* and draws from it get under the same scoring.
+A case's score is a handful of numbers and sums, by domain; ``training.cohort`` makes tables of them and never looks at
+a voxel again.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
 from entrust import metrics
-from entrust.errors import InvalidInputError
-from entrust.metrics import DetectionCounts, Domain, Estimate, Reliability, Statistic
+from entrust.metrics import DetectionCounts, Domain, Reliability
 from entrust.metrics.domains import Spacing
 from entrust.uncertainty import pairwise_dice
 
 LEVEL = 0.9
 """Of the volume intervals."""
+
+BOUNDARY_MM = 4.0
+"""Half the width of the undisputed boundary, where a conflict map gains nothing by lighting up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class Truth:
         conflicts: One mask for each conflict; none where there is none.
         responsible: Index of the pair of modalities behind each conflict.
         states: Probability of each of the 2ⁿ joint states of the conflicts (on: labelled as foreground).
+        hard_negatives: What a conflict map should not take for a conflict, by kind: faint but undisputed tissue, what
+            one modality alone can show, noise in one modality.
     """
 
     spacing_mm: Spacing
@@ -42,6 +45,7 @@ class Truth:
     conflicts: Bool[np.ndarray, "n d h w"]
     responsible: Integer[np.ndarray, "n"]
     states: Float[np.ndarray, "states"]
+    hard_negatives: Mapping[str, Bool[np.ndarray, "d h w"]] = field(default_factory=dict)
 
     @property
     def conflict(self) -> Bool[np.ndarray, "d h w"]:
@@ -69,7 +73,8 @@ class Answer:
         error_probability: How likely a voxel is wrong, or another score in [0, 1].
         confidence: In the case; higher is surer.
         interval_ml: 90 % interval of the foreground's volume; without one, None.
-        conflict: G, or what the method has in its place, in [0, 1]; without one, None.
+        conflict: G, or what the method has in its place (its entropy, say), in [0, 1]; without one, None.
+        conflict_threshold: From which a voxel is in conflict, chosen on other cases.
         pair_evidence: Evidence for each pair of modalities to disagree; without it, None.
     """
 
@@ -79,6 +84,7 @@ class Answer:
     confidence: float
     interval_ml: tuple[float, float] | None = None
     conflict: Float[np.ndarray, "d h w"] | None = None
+    conflict_threshold: float = 0.5
     pair_evidence: Float[np.ndarray, "p d h w"] | None = None
 
 
@@ -87,7 +93,7 @@ class CaseScore:
     """What one method scored on one case.
 
     Attributes:
-        numbers: By name, with the domain behind a dot where there is one; nan where it does not apply.
+        numbers: By name, with the domain behind a dot where there is one; absent or nan where it does not apply.
         diagrams: Class-wise reliability by domain.
         errors: Counts of the error probability in the foreground domain.
         confidence: In the case.
@@ -120,17 +126,15 @@ def oracle(truth: Truth, num_pairs: int) -> Answer:
 def score(answer: Answer, truth: Truth) -> CaseScore:
     """Score an answer on a case."""
     mask, label = answer.probability.argmax(axis=0), truth.labels[0]
-    places = metrics.domains(
-        mask > 0,
-        truth.labels > 0,
-        spacing_mm=truth.spacing_mm,
-        conflict=truth.conflict if len(truth.conflicts) else None,
-    )
+    known = truth.conflict if len(truth.conflicts) else None
+    places = metrics.domains(mask > 0, truth.labels > 0, spacing_mm=truth.spacing_mm, conflict=known)
     fore = places[Domain.FOREGROUND]
+    doubt, wrong = answer.error_probability[fore], (mask != label)[fore]
     numbers = {
-        "dice": metrics.dice(mask > 0, label > 0),
-        "hd95_mm": metrics.hausdorff95_mm(mask > 0, label > 0, truth.spacing_mm, one_empty_mm=truth.diagonal_mm),
-        "error_auroc": metrics.auroc(answer.error_probability[fore], (mask != label)[fore]),
+        **_overlap(mask, truth),
+        "error_auroc": metrics.auroc(doubt, wrong),
+        "error_aupr": metrics.aupr(doubt, wrong),
+        "error_overlap": metrics.best_overlap(doubt, wrong)[0],
         **_hypotheses(answer, truth),
         **_conflict(answer, truth, fore),
     }
@@ -138,8 +142,17 @@ def score(answer: Answer, truth: Truth) -> CaseScore:
     for name, place in places.items():
         numbers |= {f"{key}.{name}": value for key, value in _calibration(answer, truth, place).items()}
         diagrams[name] = metrics.classwise_reliability(answer.probability, label, place)
-    errors = metrics.binned_counts(answer.error_probability[fore], (mask != label)[fore])
-    return CaseScore(numbers, diagrams, errors, answer.confidence)
+    return CaseScore(numbers, diagrams, metrics.binned_counts(doubt, wrong), answer.confidence)
+
+
+def _overlap(mask: Integer[np.ndarray, "d h w"], truth: Truth) -> dict[str, float]:
+    """Score each structure, and average."""
+    pairs = [(mask == c, truth.labels[0] == c) for c in range(1, len(truth.probability))]
+    far = truth.diagonal_mm
+    return {
+        "dice": float(np.mean([metrics.dice(a, b) for a, b in pairs])),
+        "hd95_mm": float(np.mean([metrics.hausdorff95_mm(a, b, truth.spacing_mm, one_empty_mm=far) for a, b in pairs])),
+    }
 
 
 def _calibration(answer: Answer, truth: Truth, place: Bool[np.ndarray, "d h w"]) -> dict[str, float]:
@@ -176,141 +189,33 @@ def _hypotheses(answer: Answer, truth: Truth) -> dict[str, float]:
 
 
 def _conflict(answer: Answer, truth: Truth, fore: Bool[np.ndarray, "d h w"]) -> dict[str, float]:
-    place = fore | truth.conflict
-    scores = dict.fromkeys(("conflict_aupr", "conflict_dice", "prevalence", "attribution"), float("nan"))
     if not len(truth.conflicts):
-        return scores
-    scores["prevalence"] = float(truth.conflict[place].mean())
-    if answer.conflict is not None:
-        inside = answer.conflict[place], truth.conflict[place]
-        scores["conflict_aupr"] = metrics.aupr(*inside)
-        scores["conflict_dice"], _ = metrics.best_overlap(*inside)
+        return {}
+    scores = {}
     if answer.pair_evidence is not None:
         scores["attribution"] = metrics.attribution_accuracy(answer.pair_evidence, truth.conflicts, truth.responsible)
+    if answer.conflict is None:
+        return scores
+    conflict = truth.conflict
+    unanimous = (truth.labels > 0).all(axis=0) & ~conflict
+    boundary = metrics.boundary_band(unanimous, spacing_mm=truth.spacing_mm, width_mm=BOUNDARY_MM) & ~conflict
+    places = {
+        "image": np.ones_like(conflict),
+        "foreground": fore,
+        "off boundary": fore & ~boundary,
+        "against boundary": boundary,
+        **{f"against {kind}": negatives for kind, negatives in truth.hard_negatives.items()},
+    }
+    for name, place in places.items():
+        judged = place | conflict
+        inside, positive = answer.conflict[judged], conflict[judged]
+        scores |= {
+            f"conflict_auroc.{name}": metrics.auroc(inside, positive),
+            f"conflict_aupr.{name}": metrics.aupr(inside, positive),
+            f"conflict_best_dice.{name}": metrics.best_overlap(inside, positive)[0],
+            f"prevalence.{name}": float(positive.mean()),
+        }
+    found = (answer.conflict >= answer.conflict_threshold) & (fore | conflict)
+    scores["conflict_dice"] = metrics.dice(found, conflict)
+    scores["pointing"] = metrics.pointing_game(answer.conflict, conflict)
     return scores
-
-
-# ---- cohorts -----------------------------------------------------------------------------------------------------
-
-COLUMNS: Mapping[str, str] = {
-    "dice": "Dice",
-    "hd95_mm": "HD95, mm",
-    **{
-        f"{key}.{name}": f"{title}, {name}"
-        for name in Domain
-        for key, title in {
-            "ece": "ECE",
-            "ace": "ACE",
-            "brier": "Brier",
-            "nll": "NLL",
-            "ece_to_truth": "ECE to p*",
-            "probability_error": "error of p",
-            "kl": "KL to p*",
-        }.items()
-    },
-    "ged": "GED",
-    "mode_frequency_error": "mode frequency error",
-    "coherence": "coherence",
-    "slice_coherence": "coherence, slices",
-    "joint_state": "joint state",
-    "volume_crps_ml": "volume CRPS, ml",
-    "covered": "coverage",
-    "interval_score_ml": "interval score, ml",
-    "error_auroc": "error AUROC",
-    "conflict_aupr": "conflict AUPR",
-    "conflict_dice": "conflict Dice",
-    "prevalence": "conflict prevalence",
-    "attribution": "attribution",
-    "micro_ece": "ECE, foreground, micro",
-    "micro_error_auroc": "error AUROC, micro",
-    "aurc": "AURC",
-    "excess_aurc": "excess AURC",
-    "augrc": "AUGRC",
-}
-"""Name → title, in the order of the table's rows: there are more metrics than methods."""
-
-Kind = Literal["difference", "ratio"]
-
-
-POOLED = ("micro_ece", "micro_error_auroc", "aurc", "excess_aurc", "augrc")
-"""Those that are no mean of a number per patient."""
-
-
-def statistic(scores: Sequence[CaseScore], name: str) -> Statistic | None:
-    """Return a metric of a cohort; None where it applies to no case.
-
-    Args:
-        scores: One per patient.
-        name: A key of :data:`COLUMNS`.
-    """
-    if name in POOLED:
-        return _pooled(scores, name)
-    values = _column(scores, name)
-    applies = np.isfinite(values)
-    return metrics.patient_mean(values, applies) if applies.any() else None
-
-
-def _pooled(scores: Sequence[CaseScore], name: str) -> Statistic:
-    if name == "micro_ece":
-        return metrics.pooled_reliability([s.diagrams[Domain.FOREGROUND] for s in scores], lambda d: d.expected_error)
-    if name == "micro_error_auroc":
-        return metrics.pooled_detection([s.errors for s in scores], lambda c: c.auroc)
-    area = {
-        "aurc": metrics.patient_aurc,
-        "excess_aurc": metrics.patient_excess_aurc,
-        "augrc": metrics.patient_augrc,
-    }[name]
-    return area(np.array([s.confidence for s in scores]), 1.0 - _column(scores, "dice"))
-
-
-def _column(scores: Sequence[CaseScore], name: str) -> Float[np.ndarray, "n"]:
-    return np.array([s.numbers[name] for s in scores])
-
-
-def comparison(
-    ours: Sequence[CaseScore], theirs: Sequence[CaseScore], name: str, kind: Kind = "difference", num: int = 10_000
-) -> Estimate | None:
-    """Return our metric minus, or divided by, theirs, over the patients that have it on both sides; None if none has.
-
-    Args:
-        ours: One per patient.
-        theirs: Of the same patients in the same order.
-        name: A key of :data:`COLUMNS`.
-        kind: ``difference`` (null 0) or ``ratio`` (null 1).
-        num: Resamples.
-    """
-    if name in POOLED:
-        a, b = _pooled(ours, name), _pooled(theirs, name)
-    else:
-        values = _column(ours, name), _column(theirs, name)
-        both = np.isfinite(values[0]) & np.isfinite(values[1])
-        if not both.any():
-            return None
-        a, b = (metrics.patient_mean(v, both) for v in values)
-    paired, null = (a - b, 0.0) if kind == "difference" else (a / b, 1.0)
-    return metrics.bootstrap(paired, null=null, num=num)
-
-
-def table(methods: Mapping[str, Sequence[CaseScore]], num: int = 10_000) -> str:
-    """Return every metric of every method with its 95 % interval, in Markdown; the oracle is one of the methods.
-
-    Args:
-        methods: Title → one score per patient, the same patients in the same order.
-        num: Resamples.
-    """
-    lines = ["| metric | " + " | ".join(methods) + " |", "|" + "---|" * (len(methods) + 1)]
-    for name, title in COLUMNS.items():
-        cells = [_show(statistic(scores, name), num) for scores in methods.values()]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _show(found: Statistic | None, num: int) -> str:
-    """Write value and interval; the value alone where too few patients have it for an interval."""
-    if found is None or not np.isfinite(found.value):
-        return "–"
-    try:
-        estimate = metrics.bootstrap(found, num=num)
-    except InvalidInputError:
-        return f"{found.value:.3f}"
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

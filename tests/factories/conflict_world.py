@@ -1,10 +1,12 @@
 """A small world with two conflicts whose joint states are known, and methods that are right in part."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from entrust.metrics import state_marginals
+from entrust.metrics import boundary_band, state_marginals
 from entrust.uncertainty import pairwise_dice
-from training.scorecard import Answer, Truth
+from training.scorecard import BOUNDARY_MM, Answer, Truth
 
 SHAPE = (6, 24, 24)
 NUM_PAIRS = 3
@@ -21,6 +23,9 @@ def make_truth(seed: int, num_draws: int = 16) -> Truth:
     certain[1:5, 8:16, 8:16] = True
     conflicts[0, 1:5, 8 : 8 + edge, 16:20] = True
     conflicts[1, 2:4, 8:16, 8 - edge // 2 : 8] = True
+
+    faint = np.zeros(SHAPE, bool)
+    faint[1:5, 18:22, 8:16] = True
 
     def draw(count: int) -> np.ndarray:
         states = rng.choice(4, size=count, p=table)
@@ -39,6 +44,7 @@ def make_truth(seed: int, num_draws: int = 16) -> Truth:
         conflicts=conflicts,
         responsible=np.array([2, 0]),
         states=table,
+        hard_negatives={"faint": faint},
     )
 
 
@@ -57,7 +63,15 @@ def make_calm_truth() -> Truth:
 
 
 def _answer(probability: np.ndarray, masks: np.ndarray) -> Answer:
-    return Answer(probability, masks.astype(np.uint8), 1.0 - probability.max(axis=0), pairwise_dice(masks))
+    doubt = 1.0 - probability.max(axis=0)
+    return Answer(probability, masks.astype(np.uint8), doubt, pairwise_dice(masks))
+
+
+def boundary_lover(truth: Truth) -> Answer:
+    """The true probability, and a conflict map that knows nothing but the boundary of the tumour."""
+    band = boundary_band(truth.probability[1] == 1, spacing_mm=truth.spacing_mm, width_mm=BOUNDARY_MM)
+    plain = _answer(truth.probability, truth.draws > 0)
+    return replace(plain, conflict=band.astype(np.float64))
 
 
 def salt_and_pepper(truth: Truth, seed: int) -> Answer:

@@ -1,7 +1,5 @@
 """What the scorecard says of methods that are known to be right in part."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
@@ -9,35 +7,36 @@ from entrust import metrics
 from entrust.metrics import Domain
 from tests.factories.conflict_world import (
     NUM_PAIRS,
+    boundary_lover,
     make_calm_truth,
     make_truth,
     nested_thresholds,
     salt_and_pepper,
     sure_of_the_mode,
 )
-from training.scorecard import COLUMNS, CaseScore, comparison, oracle, score, statistic, table
-
-Methods = dict[str, list[CaseScore]]
+from training.cohort import Method, Run, comparison, names, statistic, table
+from training.scorecard import oracle, score
 
 
 @pytest.fixture(scope="module")
-def methods() -> Methods:
+def methods() -> dict[str, Method]:
     truths = [make_truth(seed) for seed in range(40)]
     return {
-        "oracle": [score(oracle(t, NUM_PAIRS), t) for t in truths],
-        "salt and pepper": [score(salt_and_pepper(t, seed), t) for seed, t in enumerate(truths)],
-        "nested thresholds": [score(nested_thresholds(t), t) for t in truths],
-        "mode": [score(sure_of_the_mode(t), t) for t in truths],
+        "oracle": [[score(oracle(t, NUM_PAIRS), t) for t in truths]],
+        "salt and pepper": [[score(salt_and_pepper(t, n), t) for n, t in enumerate(truths)]],
+        "nested thresholds": [[score(nested_thresholds(t), t) for t in truths]],
+        "mode": [[score(sure_of_the_mode(t), t) for t in truths]],
+        "boundary": [[score(boundary_lover(t), t) for t in truths]],
     }
 
 
-def value(scores: Sequence[CaseScore], name: str) -> float:
-    found = statistic(scores, name)
+def value(method: Method, name: str) -> float:
+    found = statistic(method[0], name)
     assert found is not None
     return found.value
 
 
-def test_calibration_cannot_tell_noise_from_the_truth_and_coherence_can(methods: Methods) -> None:
+def test_calibration_cannot_tell_noise_from_the_truth_and_coherence_can(methods: dict[str, Method]) -> None:
     truth, noise, nested = (methods[name] for name in ("oracle", "salt and pepper", "nested thresholds"))
     for name in ("ece.foreground", "brier.conflict", "nll.image", "micro_ece", "ece_to_truth.conflict"):
         assert value(noise, name) == value(truth, name) == value(nested, name)
@@ -48,7 +47,7 @@ def test_calibration_cannot_tell_noise_from_the_truth_and_coherence_can(methods:
     assert value(noise, "ged") > value(truth, "ged")
 
 
-def test_only_the_joint_state_finds_nested_thresholds_out(methods: Methods) -> None:
+def test_only_the_joint_state_finds_nested_thresholds_out(methods: dict[str, Method]) -> None:
     truth, nested = methods["oracle"], methods["nested thresholds"]
     assert value(nested, "mode_frequency_error") < value(truth, "mode_frequency_error")
     found = comparison(nested, truth, "joint_state")
@@ -56,7 +55,7 @@ def test_only_the_joint_state_finds_nested_thresholds_out(methods: Methods) -> N
     assert found.low > 0.1
 
 
-def test_certainty_costs_where_the_truth_is_uncertain(methods: Methods) -> None:
+def test_certainty_costs_where_the_truth_is_uncertain(methods: dict[str, Method]) -> None:
     truth, mode = methods["oracle"], methods["mode"]
     assert value(mode, "dice") == value(truth, "dice")
     for name in ("nll.foreground", "kl.conflict", "probability_error.conflict", "ece_to_truth.foreground"):
@@ -68,7 +67,7 @@ def test_certainty_costs_where_the_truth_is_uncertain(methods: Methods) -> None:
     assert ratio.value < 1
 
 
-def test_the_oracles_row_is_what_the_closed_forms_say(methods: Methods) -> None:
+def test_the_oracles_row_is_what_the_closed_forms_say(methods: dict[str, Method]) -> None:
     truths = [make_truth(seed) for seed in range(40)]
     floors = {
         "joint_state": np.mean([metrics.joint_state_floor(t.states, 16) for t in truths]),
@@ -78,14 +77,14 @@ def test_the_oracles_row_is_what_the_closed_forms_say(methods: Methods) -> None:
         "nll.conflict": np.mean([metrics.nll_floor(t.probability, t.conflict) for t in truths]),
     }
     for name, floor in floors.items():
-        found = statistic(methods["oracle"], name)
+        found = statistic(methods["oracle"][0], name)
         assert found is not None
         estimate = metrics.bootstrap(found)
         assert estimate.low < floor < estimate.high, name
     for name in ("ece_to_truth.foreground", "kl.image", "probability_error.conflict"):
         assert value(methods["oracle"], name) == pytest.approx(0, abs=1e-12)
     assert value(methods["oracle"], "ece.foreground") > 0.01, "labels are drawn: the truth's own ECE is not 0"
-    for name in ("conflict_aupr", "conflict_dice", "attribution"):
+    for name in ("conflict_aupr.foreground", "conflict_best_dice.image", "conflict_dice", "pointing", "attribution"):
         assert value(methods["oracle"], name) == 1
 
 
@@ -103,13 +102,53 @@ def test_the_numbers_of_a_case_are_those_of_the_metrics() -> None:
     assert truth.diagonal_mm == pytest.approx(np.sqrt(18**2 + 48**2 + 48**2))
 
 
-def test_the_table_tells_every_metric_of_every_method(methods: Methods) -> None:
+def test_a_map_of_boundaries_is_found_out_by_its_hard_negatives(methods: dict[str, Method]) -> None:
+    lover = methods["boundary"]
+    assert value(lover, "conflict_auroc.image") > 0.7, "on the image, any boundary looks like a find"
+    assert value(lover, "conflict_aupr.against boundary") < 1.1 * value(lover, "prevalence.against boundary")
+    assert value(lover, "conflict_auroc.against boundary") < 0.5
+    assert value(lover, "conflict_auroc.against faint") > 0.5
+    assert value(methods["oracle"], "conflict_auroc.against boundary") == 1
+
+
+def test_ratios_above_the_floor_say_how_much_of_what_could_be_had_is_left(methods: dict[str, Method]) -> None:
+    truth, mode, noise = (methods[name] for name in ("oracle", "mode", "salt and pepper"))
+    plain = comparison(noise, mode, "brier.conflict", "ratio")
+    above = comparison(noise, mode, "brier.conflict", "ratio", floor=truth[0])
+    assert plain is not None
+    assert above is not None
+    assert above.value == 0, "it has the true probability"
+    assert 0 < plain.value < 1
+    for name in ("micro_ece", "aurc", "dice"):
+        found = comparison(mode, mode, name, "ratio")
+        assert found is not None
+        assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
+def test_seeds_are_averaged_and_their_spread_is_told(methods: dict[str, Method]) -> None:
+    seeds: list[Run] = [
+        [score(salt_and_pepper(t, 100 * run + n), t) for n, t in enumerate(map(make_truth, range(12)))]
+        for run in range(3)
+    ]
+    row = next(line for line in table({"noise": seeds}, num=200).splitlines() if line.startswith("| GED |"))
+    assert "±" in row
+    found = comparison(seeds, [methods["oracle"][0][:12]], "ged")
+    assert found is not None
+    assert found.seed_spread is not None
+    assert found.value == pytest.approx(
+        np.mean([value([run], "ged") for run in seeds]) - np.mean([s.numbers["ged"] for s in methods["oracle"][0][:12]])
+    )
+
+
+def test_the_table_tells_every_metric_of_every_method(methods: dict[str, Method]) -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(methods, num=200).splitlines()]
     assert rows[0] == ["metric", *methods]
-    assert [row[0] for row in rows[2:]] == list(COLUMNS.values())
+    titles = names(list(methods.values()))
+    assert [row[0] for row in rows[2:]] == list(titles.values())
+    assert set(titles) >= {name for s in methods["oracle"][0] for name in s.numbers}
     cells = {row[0]: row[1:] for row in rows[2:]}
-    assert all(cell != "–" for row in rows[2:] for cell in row[1:2]), "the oracle has everything"
-    assert cells["attribution"][1:] == ["–"] * 3, "who has no evidence has no attribution"
+    assert all(row[1] != "–" for row in rows[2:]), "the oracle has everything"
+    assert cells["attribution"][1:] == ["–"] * 4, "who has no evidence has no attribution"
     assert cells["coherence"][0] == "1.000 [1.000, 1.000]"
 
 
@@ -118,16 +157,17 @@ def test_a_case_without_foreground_and_conflict_has_what_applies() -> None:
     scored = score(oracle(truth, NUM_PAIRS), truth)
     assert (scored.numbers["dice"], scored.numbers["hd95_mm"], scored.numbers["ged"]) == (1, 0, 0)
     assert scored.numbers["covered"] == 1
-    for name in ("ece.foreground", "brier.conflict", "coherence", "joint_state", "conflict_aupr", "error_auroc"):
+    for name in ("ece.foreground", "brier.conflict", "coherence", "joint_state", "error_auroc"):
         assert np.isnan(scored.numbers[name]), name
-    assert set(scored.numbers) <= set(COLUMNS)
-    assert statistic([scored], "joint_state") is None
-    assert comparison([scored], [scored], "joint_state") is None
+    assert "attribution" not in scored.numbers
+    for name in ("joint_state", "attribution", "conflict_dice"):
+        assert statistic([scored], name) is None
+        assert comparison([[scored]], [[scored]], name) is None
 
 
 def test_a_metric_that_few_patients_have_is_told_without_an_interval() -> None:
     truths = [make_truth(1), *[make_calm_truth()] * 3]
-    rows = table({"oracle": [score(oracle(t, NUM_PAIRS), t) for t in truths]}, num=200).splitlines()
+    rows = table({"oracle": [[score(oracle(t, NUM_PAIRS), t) for t in truths]]}, num=200).splitlines()
     assert "| coherence | 1.000 |" in rows
     dice = next(row for row in rows if row.startswith("| Dice |"))
     assert "[" in dice
