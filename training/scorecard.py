@@ -5,7 +5,7 @@ a voxel again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
@@ -120,6 +120,24 @@ def oracle(truth: Truth, num_pairs: int) -> Answer:
         interval_ml=(float(low), float(high)),
         conflict=truth.conflict.astype(np.float64),
         pair_evidence=evidence,
+    )
+
+
+def with_nested_thresholds(answer: Answer) -> Answer:
+    """Return the answer with K masks of its own probability in place of its hypotheses: {foreground ≥ (k − ½)/K}.
+
+    What hypotheses are worth is what they have over these: coherent, free, and right for one conflict alone. A voxel
+    that passes takes its most probable structure. There is no interval: it would be another method's.
+    """
+    k = len(answer.hypotheses)
+    structure = 1 + answer.probability[1:].argmax(axis=0)
+    foreground = 1.0 - answer.probability[0]
+    masks = np.stack([foreground >= (i + 0.5) / k for i in range(k)])
+    return replace(
+        answer,
+        hypotheses=(masks * structure).astype(np.uint8),
+        confidence=pairwise_dice(masks),
+        interval_ml=None,
     )
 
 

@@ -51,9 +51,16 @@ def _surface_distances_mm(
     a: Bool[np.ndarray, "d h w"], b: Bool[np.ndarray, "d h w"], spacing_mm: Spacing
 ) -> tuple[Float[np.ndarray, "_"], Float[np.ndarray, "_"]]:
     """Return the distance of every surface voxel to the other mask's surface, both ways; inf where that is empty."""
-    surfaces = [mask & ~ndimage.binary_erosion(mask) for mask in (a, b)]
+    box = _bounding_box(a | b)  # both surfaces lie in it, and so do the shortest ways between them
+    surfaces = [mask & ~ndimage.binary_erosion(mask) for mask in (a[box], b[box])]
     to_a, to_b = (
         ndimage.distance_transform_edt(~s, sampling=spacing_mm) if s.any() else np.full(s.shape, np.inf)
         for s in surfaces
     )
     return to_b[surfaces[0]], to_a[surfaces[1]]
+
+
+def _bounding_box(mask: Bool[np.ndarray, "d h w"]) -> tuple[slice, ...]:
+    """Return the smallest block that holds the mask; an empty one for an empty mask."""
+    spans = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    return tuple(slice(int(s[0]), int(s[-1]) + 1) if s.size else slice(0) for s in spans)

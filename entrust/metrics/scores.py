@@ -25,11 +25,12 @@ def nll(
     probability: Float[np.ndarray, "c *s"], labels: Integer[np.ndarray, "*s"], domain: Bool[np.ndarray, "*s"]
 ) -> float:
     """Return the mean of −ln p_y in nats, p clipped at 1e-6; nan without voxels."""
-    y = labels[domain].astype(np.intp)
-    if not y.size:
+    if not domain.any():
         return float("nan")
-    chosen = np.take_along_axis(probability[:, domain], y[None], axis=0)
-    return float(np.mean(-np.log(np.maximum(chosen, CLIP)), dtype=np.float64))
+    total = 0.0
+    for c, p in enumerate(probability):
+        total -= float(np.log(np.maximum(p[domain & (labels == c)], CLIP)).sum(dtype=np.float64))
+    return total / np.count_nonzero(domain)
 
 
 def probability_error(

@@ -6,7 +6,7 @@ import numpy as np
 
 from entrust.metrics import boundary_band, state_marginals
 from entrust.uncertainty import pairwise_dice
-from training.scorecard import BOUNDARY_MM, Answer, Truth
+from training.scorecard import BOUNDARY_MM, Answer, Truth, with_nested_thresholds
 
 SHAPE = (6, 24, 24)
 NUM_PAIRS = 3
@@ -82,8 +82,7 @@ def salt_and_pepper(truth: Truth, seed: int) -> Answer:
 
 def nested_thresholds(truth: Truth) -> Answer:
     """The true probability, and its masks at K levels: coherent, and blind to which conflicts go together."""
-    levels = (np.arange(len(truth.draws)) + 0.5) / len(truth.draws)
-    return _answer(truth.probability, np.stack([truth.probability[1] >= level for level in levels]))
+    return with_nested_thresholds(_answer(truth.probability, truth.draws > 0))
 
 
 def sure_of_the_mode(truth: Truth) -> Answer:

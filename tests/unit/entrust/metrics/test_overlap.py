@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from entrust.metrics import dice, hausdorff95_mm, normalised_surface_dice
@@ -63,3 +64,12 @@ def test_surface_scores_are_symmetric(a: np.ndarray, b: np.ndarray) -> None:
     assert hausdorff95_mm(a, b, SPACING) == hausdorff95_mm(b, a, SPACING)
     assert normalised_surface_dice(a, b, SPACING, 2.0) == normalised_surface_dice(b, a, SPACING, 2.0)
     assert normalised_surface_dice(a, b, SPACING, 1.0) <= normalised_surface_dice(a, b, SPACING, 4.0)
+
+
+@given(MASKS, MASKS, st.tuples(*[st.integers(1, 3)] * 3))
+def test_empty_space_around_the_masks_changes_nothing(
+    a: np.ndarray, b: np.ndarray, around: tuple[int, int, int]
+) -> None:
+    wider = [np.pad(mask, [(n, n) for n in around]) for mask in (a, b)]
+    assert hausdorff95_mm(*wider, SPACING) == hausdorff95_mm(a, b, SPACING)
+    assert normalised_surface_dice(*wider, SPACING, 2.0) == normalised_surface_dice(a, b, SPACING, 2.0)
