@@ -9,10 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
+from entrust.errors import InvalidInputError
 from entrust.metrics.quotient import quotient
 
 CHUNK = 1 << 20
 """Voxels that are binned at once: what is held beside the input stays below 32 MB."""
+
+
+ROUNDING = 1e-4
+"""How far outside [0, 1] a half-precision softmax may end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +88,15 @@ def reliability(
         probability: What was said.
         hit: What happened; or how probable it was, where that is known.
         bins: Of equal width.
+
+    Raises:
+        InvalidInputError: A probability lies outside [0, 1] by more than rounding, or is no number.
     """
     sums = np.zeros((3, bins))
     for start in range(0, len(probability), CHUNK):
         p, h = probability[start : start + CHUNK], hit[start : start + CHUNK]
+        if not (p.min() >= -ROUNDING and p.max() <= 1.0 + ROUNDING):
+            raise InvalidInputError("A probability lies outside 0 to 1, or is not a number.")
         index = np.minimum((p * bins).astype(np.intp), bins - 1)
         for row, weights in enumerate((None, p, h)):
             sums[row] += np.bincount(index, weights=weights, minlength=bins)

@@ -1,11 +1,14 @@
 """Calibration errors; ``test_second_implementations`` has the comparisons with MONAI, torchmetrics and netcal."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from entrust.errors import InvalidInputError
 from entrust.metrics import (
     ace,
     brier,
@@ -130,3 +133,24 @@ def test_the_order_of_voxels_does_not_matter_and_errors_are_bounded(
         value = metric(p, labels, domain)
         assert metric(p[:, order], labels[order], domain) == pytest.approx(value)
         assert 0 <= value <= 1
+
+
+def test_what_is_no_probability_is_refused_and_rounding_is_not() -> None:
+    hit = np.array([True, False])
+    for bad in (np.array([0.5, np.nan]), np.array([0.5, 1.1]), np.array([-0.1, 0.5])):
+        with pytest.raises(InvalidInputError):
+            reliability(bad, hit)
+    rounded = reliability(np.array([1.00001, -0.00001]), hit)
+    assert (rounded.count[0], rounded.count[-1]) == (1, 1)
+
+
+def test_a_volume_is_binned_in_less_than_twice_its_own_size(rng: np.random.Generator) -> None:
+    p1 = rng.random((64, 256, 256), dtype=np.float32)
+    p, labels = np.stack([1 - p1, p1]), (p1 > 0.5).astype(np.uint8)
+    tracemalloc.start()
+    try:
+        classwise_ece(p, labels, np.ones(p1.shape, bool))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * p.nbytes
