@@ -39,7 +39,7 @@ CONFLICT: Mapping[str, str] = {
 }
 
 POOLED: Mapping[str, str] = {
-    "micro_ece": "ECE, foreground, micro",
+    **{f"micro_ece.{name}": f"ECE, {name}, micro" for name in Domain},
     "micro_error_auroc": "error AUROC, foreground, micro",
     "aurc": "AURC",
     "excess_aurc": "excess AURC",
@@ -98,8 +98,9 @@ def statistic(run: Run, name: str) -> Statistic | None:
 
 
 def _pooled(run: Run, name: str) -> Statistic:
-    if name == "micro_ece":
-        return metrics.pooled_reliability([s.diagrams[Domain.FOREGROUND] for s in run], lambda d: d.expected_error)
+    if name.startswith("micro_ece."):
+        domain = Domain(name.partition(".")[2])
+        return metrics.pooled_reliability([s.diagrams[domain] for s in run], lambda d: d.expected_error)
     if name == "micro_error_auroc":
         return metrics.pooled_detection([s.errors for s in run], lambda c: c.auroc)
     area = {
@@ -145,7 +146,8 @@ def comparison(
 
 def _paired(runs: Sequence[Run], name: str) -> list[Statistic] | None:
     if name in POOLED:
-        return [_pooled(run, name) for run in runs]
+        pooled = [_pooled(run, name) for run in runs]
+        return pooled if np.isfinite([s.value for s in pooled]).all() else None
     values = [column(run, name) for run in runs]
     common = np.asarray(np.isfinite(values).all(axis=0))
     return [metrics.patient_mean(v, common) for v in values] if common.any() else None

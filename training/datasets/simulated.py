@@ -7,7 +7,6 @@ from training.datasets.phantoms.limb import LimbPhantom, make_phantom
 TRAINING_SEEDS = range(1000, 2000)
 CALIBRATION_SEEDS = range(2000, 3000)
 LOCALISATION_SEEDS = range(9100, 9124)
-SCORED_SEEDS = range(9100, 9112)
 
 
 def load_phantom(seed: int, *, conflict: bool | None = None) -> TrainingCase:

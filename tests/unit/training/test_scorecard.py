@@ -38,7 +38,7 @@ def value(method: Method, name: str) -> float:
 
 def test_calibration_cannot_tell_noise_from_the_truth_and_coherence_can(methods: dict[str, Method]) -> None:
     truth, noise, nested = (methods[name] for name in ("oracle", "salt and pepper", "nested thresholds"))
-    for name in ("ece.foreground", "brier.conflict", "nll.image", "micro_ece", "ece_to_truth.conflict"):
+    for name in ("ece.foreground", "brier.conflict", "nll.image", "micro_ece.foreground", "ece_to_truth.conflict"):
         assert value(noise, name) == value(truth, name) == value(nested, name)
     assert value(truth, "coherence") == value(nested, "coherence") == 1
     assert value(noise, "coherence") < 0.2
@@ -119,7 +119,7 @@ def test_ratios_above_the_floor_say_how_much_of_what_could_be_had_is_left(method
     assert above is not None
     assert above.value == 0, "it has the true probability"
     assert 0 < plain.value < 1
-    for name in ("micro_ece", "aurc", "dice"):
+    for name in ("micro_ece.foreground", "aurc", "dice"):
         found = comparison(mode, mode, name, "ratio")
         assert found is not None
         assert (found.value, found.low, found.high) == (1, 1, 1)
@@ -162,6 +162,7 @@ def test_a_case_without_foreground_and_conflict_has_what_applies() -> None:
     assert "attribution" not in scored.numbers
     for name in ("joint_state", "attribution", "conflict_dice"):
         assert statistic([scored], name) is None
+    for name in ("joint_state", "attribution", "conflict_dice", "micro_ece.conflict"):
         assert comparison([[scored]], [[scored]], name) is None
 
 
