@@ -13,9 +13,10 @@ from entrust.contract import FittedConstants, ModelCard, get_task
 from entrust.errors import EnTrustError, NotFoundError
 from entrust.networks.calibration_head import CalibrationHead
 from entrust.networks.release import ServedNetworks, load_release, save_release
-from training import localisation, report
+from training import localisation, report, simulated_scores
 from training.config import FitConfig, conflict_stage
 from training.datasets.oncology import ATTRIBUTION
+from training.datasets.simulated import LOCALISATION_SEEDS
 from training.entrust_model import EnTrustNetworks
 from training.evaluate import CalibratedModel, baseline_temperature, score_baseline, score_entrust
 from training.fit_calibration import calibrate
@@ -37,6 +38,7 @@ class Stage(StrEnum):
     RELEASE = "release"
     EVALUATE = "evaluate"
     LOCALISE = "localise"
+    SIMULATE = "simulate"
     REPORT = "report"
 
 
@@ -153,6 +155,9 @@ def main(
                 ),
                 end="\n\n",
             )
+        if Stage.SIMULATE in stages:
+            released = load_release(get_task(task), weights / f"{task}.safetensors")
+            print(simulated_scores.scores_table(released, get_task(task), LOCALISATION_SEEDS), end="\n\n")
         if Stage.REPORT in stages:
             scores = report.read_scores(folder / task)
             for part in (report.table, report.difference_table, report.missing_table, report.failure_table):

@@ -9,11 +9,11 @@ from torch import nn
 
 from entrust.calibration import fit_temperature, volume_interval
 from entrust.conflict import probe_shifts
-from entrust.contract import FittedConstants
+from entrust.contract import FittedConstants, Task
 from entrust.metrics import auroc, brier, classwise_ece, crps, dice, foreground_domain, nll
 from entrust.networks.calibration_head import CalibrationHead
 from entrust.trustmap import PROBABILITY_FLOOR, TrustMap, build_trust_map, calibration_features
-from entrust.uncertainty import entropy, softmax
+from entrust.uncertainty import Hypotheses, entropy, softmax
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
 from training.fit_calibration import MARGIN_MM
@@ -83,15 +83,21 @@ class CalibratedModel:
     head: CalibrationHead
     constants: FittedConstants
 
-    @torch.inference_mode()
     def trust_map(self, case: TrainingCase) -> TrustMap:
         """Run EnTrust on a case as the gateway does."""
-        task = self.run.task
         hypotheses = hypotheses_of(self.run, self.name, self.networks, case)
-        shifts = probe_shifts(task, hypotheses.probes, hypotheses.probe_marginals)
-        features = calibration_features(task, hypotheses, shifts, self.constants, case.presence)
-        probability, error_probability, _ = self.head(torch.from_numpy(features))
-        return build_trust_map(task, hypotheses, shifts, probability.numpy(), error_probability[:, 0].numpy())
+        return trust_map_of(self.run.task, hypotheses, self.head, self.constants, case)
+
+
+@torch.inference_mode()
+def trust_map_of(
+    task: Task, hypotheses: Hypotheses, head: CalibrationHead, constants: FittedConstants, case: TrainingCase
+) -> TrustMap:
+    """Calibrate a case's hypotheses and join them with the reasons for doubt, as the gateway does."""
+    shifts = probe_shifts(task, hypotheses.probes, hypotheses.probe_marginals)
+    features = calibration_features(task, hypotheses, shifts, constants, case.presence)
+    probability, error_probability, _ = head(torch.from_numpy(features))
+    return build_trust_map(task, hypotheses, shifts, probability.numpy(), error_probability[:, 0].numpy())
 
 
 def _available(run: Run, case: TrainingCase) -> str:

@@ -1,14 +1,13 @@
 """Tables of results: means over patients with bootstrap intervals, paired differences, and where they are kept."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from entrust.metrics import Estimate, aurc, paired_bootstrap
+from entrust.metrics import Estimate, Statistic, bootstrap, patient_aurc, patient_mean
 
 Scores = list[dict[str, Any]]
 
@@ -63,33 +62,30 @@ def column(scores: Scores, name: str) -> np.ndarray:
 def mean_of(scores: Scores, name: str) -> Estimate:
     """Return the mean over patients; patients without the number are left out."""
     values = column(scores, name)
-    return paired_bootstrap(values[np.isfinite(values)])
+    return bootstrap(patient_mean(values[np.isfinite(values)]))
 
 
-def coverage(scores: Scores) -> float:
+def case_aurc(scores: Scores) -> Statistic:
+    """Return the area under the risk–coverage curve with risk 1 − Dice."""
+    return patient_aurc(column(scores, "confidence"), 1.0 - column(scores, "dice"))
+
+
+def coverage(scores: Scores) -> Statistic:
     """Return the share of patients whose volume interval holds the reference volume."""
     low, high = column(scores, "interval_low_ml"), column(scores, "interval_high_ml")
     truth = column(scores, "truth_ml")
-    return float(np.mean((low <= truth) & (truth <= high)))
-
-
-def case_aurc(scores: Scores) -> float:
-    """Return the area under the risk–coverage curve with risk 1 − Dice."""
-    return aurc(column(scores, "confidence"), 1.0 - column(scores, "dice"))
-
-
-def bootstrap(scores: Scores, statistic: Callable[[Scores], float], num: int = 2000) -> Estimate:
-    """Return a statistic of the patients with its 95 % percentile interval."""
-    rng = np.random.default_rng(0)
-    draws = [statistic([scores[i] for i in rng.integers(len(scores), size=len(scores))]) for _ in range(num)]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Estimate(statistic(scores), float(low), float(high))
+    return patient_mean(((low <= truth) & (truth <= high)).astype(float))
 
 
 def show(estimate: Estimate) -> str:
-    """Write an estimate as ``mean [low, high]``."""
-    digits = 3 if abs(estimate.mean) < 10 else 0
-    return f"{estimate.mean:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    """Write an estimate as ``value [low, high]``."""
+    digits = 3 if abs(estimate.value) < 10 else 0
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def numbers(estimate: Estimate) -> dict[str, float]:
+    """Return an estimate under the keys that released weights have."""
+    return {"mean": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 def table(scores: Scores) -> str:
@@ -100,9 +96,9 @@ def table(scores: Scores) -> str:
         chosen = select(scores, method)
         if not chosen:
             continue
-        cells = [title, *(show(mean_of(chosen, name)) for name, _ in COLUMNS), show(bootstrap(chosen, case_aurc))]
+        cells = [title, *(show(mean_of(chosen, name)) for name, _ in COLUMNS), show(bootstrap(case_aurc(chosen)))]
         has_interval = np.isfinite(column(chosen, "interval_low_ml")).all()
-        cells.append(show(bootstrap(chosen, coverage)) if has_interval else "–")
+        cells.append(show(bootstrap(coverage(chosen))) if has_interval else "–")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -111,7 +107,7 @@ def differences(scores: Scores, theirs: str) -> dict[str, Estimate]:
     """Return EnTrust minus a rival, paired by patient."""
     ours, rival = select(scores, CROSS_VALIDATED), select(scores, theirs)
     return {
-        name: paired_bootstrap(column(ours, name) - column(rival, name))
+        name: bootstrap(patient_mean(column(ours, name)) - patient_mean(column(rival, name)))
         for name in ("dice", "ece", "brier", "nll", "volume_crps_ml")
     }
 
@@ -138,9 +134,10 @@ def missing_table(scores: Scores) -> str:
             width = score["interval_high_ml"] - score["interval_low_ml"]
             score["relative_width"] = width / max(score["volume_ml"], 1.0)
         median = float(np.median(column(chosen, "relative_width")))
+        held = coverage(chosen).value
         lines.append(
             f"| {available} | {len(chosen)} | {show(mean_of(chosen, 'dice'))} | {show(mean_of(chosen, 'ece'))} | "
-            f"{show(mean_of(chosen, 'mean_error_probability'))} | {median:.2f} (median) | {coverage(chosen):.2f} |"
+            f"{show(mean_of(chosen, 'mean_error_probability'))} | {median:.2f} (median) | {held:.2f} |"
         )
     return "\n".join(lines)
 
@@ -165,8 +162,8 @@ def summary(scores: Scores) -> dict[str, Any]:
     """Return the numbers that travel with the released weights."""
     return {
         method: {
-            **{name: asdict(mean_of(chosen, name)) for name, _ in COLUMNS},
-            "aurc": asdict(bootstrap(chosen, case_aurc)),
+            **{name: numbers(mean_of(chosen, name)) for name, _ in COLUMNS},
+            "aurc": numbers(bootstrap(case_aurc(chosen))),
             "patients": len(chosen),
         }
         for method, _ in METHODS

@@ -1,16 +1,17 @@
-"""A set of hypotheses judged as a distribution: against several truths, known states, or a volume.
+"""A set of hypotheses judged as a distribution against several truths.
 
-Distances between masks are 1 − IoU, 0 when both are empty, averaged over foreground classes. A set of hypotheses can
-have perfect marginals and be nonsense (independent noise per voxel); coherence and mode frequency tell them apart.
+Distances between masks are 1 − IoU, 0 when both are empty, averaged over foreground classes. They are blind to much
+nonsense: ``entrust.metrics.states`` judges hypotheses where the ambiguous blobs are known.
 """
 
 from math import lcm
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Bool, Float, UInt8
 from scipy.optimize import linear_sum_assignment
 
-from entrust.errors import InvalidInputError
+CHUNK = 1 << 20
+"""Voxels that are compared at once."""
 
 
 def ged(hypotheses: UInt8[np.ndarray, "k *s"], truths: UInt8[np.ndarray, "j *s"], num_classes: int) -> float:
@@ -56,60 +57,13 @@ def _overlaps(
     a: Bool[np.ndarray, "k *s"], b: Bool[np.ndarray, "j *s"]
 ) -> tuple[Float[np.ndarray, "k j"], Float[np.ndarray, "k"], Float[np.ndarray, "j"]]:
     """Return |A ∩ B| of each pair and the sizes, in voxels."""
-    used = a.any(axis=0) | b.any(axis=0)
-    x, y = a[:, used].astype(np.float64), b[:, used].astype(np.float64)
-    return x @ y.T, x.sum(axis=1), y.sum(axis=1)
-
-
-# ---- where the conflict's blobs and their probabilities are known -----------------------------------------------
-
-
-def blob_fractions(masks: Bool[np.ndarray, "k *s"], blobs: Bool[np.ndarray, "n *s"]) -> Float[np.ndarray, "k n"]:
-    """Return the fraction of each ambiguous blob that each hypothesis switches on."""
-    if not blobs.reshape(len(blobs), -1).any(axis=1).all():
-        raise InvalidInputError("An ambiguous blob has no voxel.")
-    return np.stack([masks[:, blob].mean(axis=1) for blob in blobs], axis=1)
-
-
-def mode_frequency_error(fractions: Float[np.ndarray, "k n"], probability: Float[np.ndarray, "n"]) -> float:
-    """Return the mean over blobs of |share of hypotheses with the blob on − its true probability|."""
-    return float(np.abs((fractions > 0.5).mean(axis=0) - probability).mean())
-
-
-def coherence(fractions: Float[np.ndarray, "k n"]) -> float:
-    """Return 1 − mean 4 f (1 − f): 1 if every hypothesis takes a blob whole or not at all, 0 if half of it."""
-    return float(1.0 - (4.0 * fractions * (1.0 - fractions)).mean())
-
-
-def joint_state_distance(fractions: Float[np.ndarray, "k n"], table: Float[np.ndarray, "states"]) -> float:
-    """Return the total variation distance of the hypotheses' joint states from the true table.
-
-    Args:
-        fractions: On-fraction of the n blobs per hypothesis; on from one half.
-        table: True probability of each of the 2ⁿ states; state = Σ_i on_i · 2^i.
-    """
-    n = fractions.shape[1]
-    if len(table) != 2**n:
-        raise InvalidInputError("A table of n blobs has 2 to the n states.")
-    states: Integer[np.ndarray, "k"] = ((fractions > 0.5) * 2 ** np.arange(n)).sum(axis=1)
-    observed = np.bincount(states, minlength=2**n) / len(states)
-    return float(0.5 * np.abs(observed - table).sum())
-
-
-# ---- one number per case -----------------------------------------------------------------------------------------
-
-
-def crps(samples: Float[np.ndarray, "k"], truth: float, *, fair: bool = True) -> float:
-    """Return the continuous ranked probability score of K draws, in the unit of the input.
-
-    Args:
-        samples: Draws, for instance volumes of the hypotheses in ml.
-        truth: What happened.
-        fair: Correct for the finite K (the expected score then does not depend on it); needs K > 1.
-    """
-    k = len(samples)
-    ordered = np.sort(samples.astype(np.float64))
-    # Σ_{i,j} |x_i − x_j| from the order statistics
-    spread = 2.0 * float(((2.0 * np.arange(1, k + 1) - k - 1.0) * ordered).sum())
-    pairs = k * (k - 1) if fair else k * k
-    return float(np.abs(ordered - truth).mean()) - (0.5 * spread / pairs if k > 1 else 0.0)
+    used = (a.any(axis=0) | b.any(axis=0)).ravel()
+    x, y = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    overlap, sizes_a, sizes_b = np.zeros((len(a), len(b))), np.zeros(len(a)), np.zeros(len(b))
+    for start in range(0, used.size, CHUNK):  # a volume of K + J masks is not held in floats
+        part = slice(start, start + CHUNK)
+        u, v = (m[:, part][:, used[part]].astype(np.float32) for m in (x, y))
+        overlap += u @ v.T  # whole numbers below 2²⁴: exact
+        sizes_a += u.sum(axis=1)
+        sizes_b += v.sum(axis=1)
+    return overlap, sizes_a, sizes_b

@@ -1,14 +1,14 @@
-"""Scores that should find errors, conflict and bad cases."""
+"""Scores that should find errors and conflict."""
 
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from entrust.errors import InvalidInputError
-from entrust.metrics import augrc, aupr, aurc, auroc, best_overlap, excess_aurc, pavpu
+from entrust.metrics import aupr, auroc, best_overlap, binned_counts, detection_counts, pavpu
 
 SCORES = hnp.arrays(np.int64, 12, elements=st.integers(0, 5))  # few values: many ties
 POSITIVE = hnp.arrays(bool, 12)
@@ -53,42 +53,6 @@ def test_a_score_that_is_no_number_is_refused() -> None:
         auroc(np.array([0.1, np.nan]), np.array([True, False]))
 
 
-CONFIDENCE = hnp.arrays(np.float64, 8, elements=st.sampled_from([0.1, 0.5, 0.9]))
-RISK = hnp.arrays(np.float64, 8, elements=st.floats(0, 1))
-
-
-@given(CONFIDENCE, RISK, st.permutations(range(8)))
-def test_risk_coverage_areas_do_not_depend_on_the_order_of_cases(
-    confidence: np.ndarray, risk: np.ndarray, order: list[int]
-) -> None:
-    for area in (aurc, augrc):
-        assert area(confidence[order], risk[order]) == pytest.approx(area(confidence, risk))
-    assert excess_aurc(confidence, risk) >= -1e-12
-
-
-@settings(max_examples=15)
-@given(CONFIDENCE, RISK)
-def test_ties_keep_the_mean_over_their_random_orders(confidence: np.ndarray, risk: np.ndarray) -> None:
-    rng = np.random.default_rng(0)
-    drawn = [aurc(confidence + 1e-3 * rng.random(8), risk) for _ in range(300)]
-    assert aurc(confidence, risk) == pytest.approx(np.mean(drawn), abs=0.05)
-
-
-def test_aurc_by_hand() -> None:
-    # kept in order 0.9, 0.5, 0.1: risks 0, 1, 0.5 → selective risks 0, 1/2, 1/2
-    assert aurc(np.array([0.5, 0.9, 0.1]), np.array([1.0, 0.0, 0.5])) == pytest.approx(1 / 3)
-    assert excess_aurc(np.array([3.0, 2.0, 1.0]), np.array([0.0, 0.5, 1.0])) == 0
-    # a constant confidence keeps the mean risk at every coverage
-    assert aurc(np.zeros(5), np.array([0, 0, 1, 1, 0.5])) == pytest.approx(0.5)
-
-
-@given(st.integers(0, 20))
-def test_augrc_of_a_perfect_order_is_half_the_squared_error_rate(errors: int) -> None:
-    risk = np.arange(20) < errors
-    assert augrc(1.0 - risk, risk.astype(float)) == pytest.approx(0.5 * (errors / 20) ** 2)
-    assert augrc(np.zeros(20), risk.astype(float)) == pytest.approx(0.5 * errors / 20)
-
-
 def test_patches_are_accurate_and_certain_or_neither() -> None:
     correct = np.ones((8, 10), bool)
     correct[:4, :4] = False
@@ -99,6 +63,54 @@ def test_patches_are_accurate_and_certain_or_neither() -> None:
     assert pavpu(np.stack([correct] * 3), np.zeros((3, 8, 10)), 0.5) == 0.75
 
 
-def test_no_case_has_no_curve() -> None:
+UNIT_SCORES = hnp.arrays(np.float64, 30, elements=st.floats(0, 1))
+HIT = hnp.arrays(bool, 30)
+
+
+@given(hnp.arrays(np.int64, 30, elements=st.integers(0, 9)), HIT.filter(lambda p: 0 < p.sum() < 30), HIT)
+def test_binned_counts_of_parts_add_up_and_are_exact_when_scores_are_the_bins(
+    tenths: np.ndarray, positive: np.ndarray, part: np.ndarray
+) -> None:
+    score = (tenths + 0.5) / 10
+    counts = binned_counts(score[part], positive[part], bins=10) + binned_counts(score[~part], positive[~part], bins=10)
+    exact = detection_counts(score, positive)
+    assert float(counts.auroc) == pytest.approx(float(exact.auroc))
+    assert float(counts.aupr) == pytest.approx(float(exact.aupr))
+    assert counts.overlaps.max() == pytest.approx(exact.overlaps.max())
+    # the threshold of a bin keeps the bin
+    best = counts.best_threshold
+    called = score >= best
+    assert 2 * (called & positive).sum() / (called.sum() + positive.sum()) == pytest.approx(exact.overlaps.max())
+
+
+@given(UNIT_SCORES, HIT.filter(lambda p: 0 < p.sum() < 30), st.sampled_from([2, 5, 50]))
+def test_bins_cost_at_most_half_the_chance_of_a_shared_bin(score: np.ndarray, positive: np.ndarray, bins: int) -> None:
+    binned, exact = binned_counts(score, positive, bins=bins), detection_counts(score, positive)
+    shared = (binned.hits / binned.hits.sum() * binned.misses / binned.misses.sum()).sum()
+    assert abs(float(binned.auroc) - float(exact.auroc)) <= 0.5 * shared + 1e-9
+
+
+@given(SCORES, POSITIVE.filter(lambda p: 0 < p.sum() < 12), st.permutations(range(12)))
+def test_the_order_of_voxels_and_the_scale_of_scores_do_not_matter(
+    score: np.ndarray, positive: np.ndarray, order: list[int]
+) -> None:
+    for metric in (auroc, aupr):
+        assert 0 <= metric(score, positive) <= 1
+        assert metric(score[order], positive[order]) == pytest.approx(metric(score, positive))
+        assert metric(np.exp(3.0 * score), positive) == pytest.approx(metric(score, positive))
+
+
+def test_counts_that_cannot_be_meant_are_refused() -> None:
+    score, positive = np.array([0.2, 0.7]), np.array([True, False])
     with pytest.raises(InvalidInputError):
-        aurc(np.zeros(0), np.zeros(0))
+        binned_counts(score, positive, bins=10) + binned_counts(score, positive, bins=20)
+    for bad in (np.array([-0.1, 0.5]), np.array([np.nan, 0.5])):
+        with pytest.raises(InvalidInputError):
+            binned_counts(bad, positive)
+
+
+def test_no_voxel_has_no_curve() -> None:
+    for counts in (detection_counts(np.zeros(0), np.zeros(0, bool)), binned_counts(np.zeros(0), np.zeros(0, bool))):
+        assert np.isnan(counts.auroc)
+        assert np.isnan(counts.aupr)
+        assert np.isnan(counts.best_threshold)

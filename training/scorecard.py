@@ -1,0 +1,239 @@
+"""Everything that is told about a method on one simulated case; the truth itself can be scored as a method.
+
+A case's score is a handful of numbers and sums, by domain; ``training.cohort`` makes tables of them and never looks at
+a voxel again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer, UInt8
+
+from entrust import metrics
+from entrust.metrics import DetectionCounts, Domain, Reliability
+from entrust.metrics.domains import Spacing
+from entrust.uncertainty import pairwise_dice
+
+LEVEL = 0.9
+"""Of the volume intervals."""
+
+BOUNDARY_MM = 4.0
+"""Half the width of the undisputed boundary, where a conflict map gains nothing by lighting up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of a simulated case.
+
+    Attributes:
+        spacing_mm: Voxel spacing (depth, row, column).
+        labels: J draws of the label; the first is the one that Dice, volume and label scores are judged with.
+        draws: K further draws, for the oracle alone.
+        probability: p*, the exact probability of each class.
+        conflicts: One mask for each conflict; none where there is none.
+        responsible: Index of the pair of modalities behind each conflict.
+        states: Probability of each of the 2ⁿ joint states of the conflicts (on: labelled as foreground).
+        hard_negatives: What a conflict map should not take for a conflict, by kind: faint but undisputed tissue, what
+            one modality alone can show, noise in one modality.
+    """
+
+    spacing_mm: Spacing
+    labels: UInt8[np.ndarray, "j d h w"]
+    draws: UInt8[np.ndarray, "k d h w"]
+    probability: Float[np.ndarray, "c d h w"]
+    conflicts: Bool[np.ndarray, "n d h w"]
+    responsible: Integer[np.ndarray, "n"]
+    states: Float[np.ndarray, "states"]
+    hard_negatives: Mapping[str, Bool[np.ndarray, "d h w"]] = field(default_factory=dict)
+
+    @property
+    def conflict(self) -> Bool[np.ndarray, "d h w"]:
+        """Where any conflict is."""
+        return np.asarray(self.conflicts.any(axis=0))
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel."""
+        return float(np.prod(self.spacing_mm)) / 1000.0
+
+    @property
+    def diagonal_mm(self) -> float:
+        """Largest distance in the volume: what a missed structure costs in HD95."""
+        return float(np.linalg.norm(np.multiply(self.labels.shape[1:], self.spacing_mm)))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a method says about a case.
+
+    Attributes:
+        probability: Of each class.
+        hypotheses: K label maps; of a method with a single answer, its mask.
+        error_probability: How likely a voxel is wrong, or another score in [0, 1].
+        confidence: In the case; higher is surer.
+        interval_ml: 90 % interval of the foreground's volume; without one, None.
+        conflict: G, or what the method has in its place (its entropy, say), in [0, 1]; without one, None.
+        conflict_threshold: From which a voxel is in conflict, chosen on other cases.
+        pair_evidence: Evidence for each pair of modalities to disagree; without it, None.
+    """
+
+    probability: Float[np.ndarray, "c d h w"]
+    hypotheses: UInt8[np.ndarray, "k d h w"]
+    error_probability: Float[np.ndarray, "d h w"]
+    confidence: float
+    interval_ml: tuple[float, float] | None = None
+    conflict: Float[np.ndarray, "d h w"] | None = None
+    conflict_threshold: float = 0.5
+    pair_evidence: Float[np.ndarray, "p d h w"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CaseScore:
+    """What one method scored on one case.
+
+    Attributes:
+        numbers: By name, with the domain behind a dot where there is one; absent or nan where it does not apply.
+        diagrams: Class-wise reliability by domain.
+        errors: Counts of the error probability in the foreground domain.
+        confidence: In the case.
+    """
+
+    numbers: Mapping[str, float]
+    diagrams: Mapping[Domain, Reliability]
+    errors: DetectionCounts
+    confidence: float
+
+
+def oracle(truth: Truth, num_pairs: int) -> Answer:
+    """Return what the truth itself would say: p*, draws from it, and who disagrees where."""
+    evidence = np.zeros((num_pairs, *truth.conflict.shape))
+    for pair, conflict in zip(truth.responsible, truth.conflicts, strict=True):
+        evidence[pair][conflict] = 1.0
+    volumes = (truth.draws > 0).sum(axis=(1, 2, 3)) * truth.voxel_ml
+    low, high = np.quantile(volumes, [0.5 - 0.5 * LEVEL, 0.5 + 0.5 * LEVEL])
+    return Answer(
+        probability=truth.probability,
+        hypotheses=truth.draws,
+        error_probability=1.0 - truth.probability.max(axis=0),
+        confidence=pairwise_dice(truth.draws > 0),
+        interval_ml=(float(low), float(high)),
+        conflict=truth.conflict.astype(np.float64),
+        pair_evidence=evidence,
+    )
+
+
+def with_nested_thresholds(answer: Answer) -> Answer:
+    """Return the answer with K masks of its own probability in place of its hypotheses: {foreground ≥ (k − ½)/K}.
+
+    What hypotheses are worth is what they have over these: coherent, free, and right for one conflict alone. A voxel
+    that passes takes its most probable structure. There is no interval: it would be another method's.
+    """
+    k = len(answer.hypotheses)
+    structure = 1 + answer.probability[1:].argmax(axis=0)
+    foreground = 1.0 - answer.probability[0]
+    masks = np.stack([foreground >= (i + 0.5) / k for i in range(k)])
+    return replace(
+        answer,
+        hypotheses=(masks * structure).astype(np.uint8),
+        confidence=pairwise_dice(masks),
+        interval_ml=None,
+    )
+
+
+def score(answer: Answer, truth: Truth) -> CaseScore:
+    """Score an answer on a case."""
+    mask, label = answer.probability.argmax(axis=0), truth.labels[0]
+    known = truth.conflict if len(truth.conflicts) else None
+    places = metrics.domains(mask > 0, truth.labels > 0, spacing_mm=truth.spacing_mm, conflict=known)
+    fore = places[Domain.FOREGROUND]
+    doubt, wrong = answer.error_probability[fore], (mask != label)[fore]
+    numbers = {
+        **_overlap(mask, truth),
+        "error_auroc": metrics.auroc(doubt, wrong),
+        "error_aupr": metrics.aupr(doubt, wrong),
+        "error_overlap": metrics.best_overlap(doubt, wrong)[0],
+        **_hypotheses(answer, truth),
+        **_conflict(answer, truth, fore),
+    }
+    diagrams = {}
+    for name, place in places.items():
+        numbers |= {f"{key}.{name}": value for key, value in _calibration(answer, truth, place).items()}
+        diagrams[name] = metrics.classwise_reliability(answer.probability, label, place)
+    return CaseScore(numbers, diagrams, metrics.binned_counts(doubt, wrong), answer.confidence)
+
+
+def _overlap(mask: Integer[np.ndarray, "d h w"], truth: Truth) -> dict[str, float]:
+    """Score each structure, and average."""
+    pairs = [(mask == c, truth.labels[0] == c) for c in range(1, len(truth.probability))]
+    far = truth.diagonal_mm
+    return {
+        "dice": float(np.mean([metrics.dice(a, b) for a, b in pairs])),
+        "hd95_mm": float(np.mean([metrics.hausdorff95_mm(a, b, truth.spacing_mm, one_empty_mm=far) for a, b in pairs])),
+    }
+
+
+def _calibration(answer: Answer, truth: Truth, place: Bool[np.ndarray, "d h w"]) -> dict[str, float]:
+    p, label = answer.probability, truth.labels[0]
+    return {
+        "ece": metrics.classwise_ece(p, label, place),
+        "ace": metrics.ace(p, label, place),
+        "brier": metrics.brier(p, label, place),
+        "nll": metrics.nll(p, label, place),
+        "ece_to_truth": metrics.ece_to_truth(p, truth.probability, place),
+        "probability_error": metrics.probability_error(p, truth.probability, place),
+        "kl": metrics.kl_divergence(p, truth.probability, place),
+    }
+
+
+def _hypotheses(answer: Answer, truth: Truth) -> dict[str, float]:
+    masks, classes = answer.hypotheses > 0, len(answer.probability)
+    fractions = metrics.blob_fractions(masks, truth.conflicts)
+    volumes = masks.sum(axis=(1, 2, 3)) * truth.voxel_ml
+    actual = float((truth.labels[0] > 0).sum()) * truth.voxel_ml
+    low, high = answer.interval_ml or (np.nan, np.nan)
+    penalty = metrics.interval_score(np.array([[low, high]]), np.array([actual]), LEVEL)
+    return {
+        "ged": metrics.ged(answer.hypotheses, truth.labels, classes),
+        "mode_frequency_error": metrics.mode_frequency_error(fractions, metrics.state_marginals(truth.states)),
+        "coherence": metrics.coherence(fractions),
+        "slice_coherence": metrics.slice_coherence(masks, truth.conflicts),
+        # one conflict alone has nothing joint
+        "joint_state": metrics.joint_state_distance(fractions, truth.states) if len(truth.conflicts) > 1 else np.nan,
+        "volume_crps_ml": metrics.crps(volumes, actual),
+        "covered": float(low <= actual <= high) if answer.interval_ml else np.nan,
+        "interval_score_ml": float(penalty[0]),
+    }
+
+
+def _conflict(answer: Answer, truth: Truth, fore: Bool[np.ndarray, "d h w"]) -> dict[str, float]:
+    if not len(truth.conflicts):
+        return {}
+    scores = {}
+    if answer.pair_evidence is not None:
+        scores["attribution"] = metrics.attribution_accuracy(answer.pair_evidence, truth.conflicts, truth.responsible)
+    if answer.conflict is None:
+        return scores
+    conflict = truth.conflict
+    unanimous = (truth.labels > 0).all(axis=0) & ~conflict
+    boundary = metrics.boundary_band(unanimous, spacing_mm=truth.spacing_mm, width_mm=BOUNDARY_MM) & ~conflict
+    places = {
+        "image": np.ones_like(conflict),
+        "foreground": fore,
+        "off boundary": fore & ~boundary,
+        "against boundary": boundary,
+        **{f"against {kind}": negatives for kind, negatives in truth.hard_negatives.items()},
+    }
+    for name, place in places.items():
+        judged = place | conflict
+        inside, positive = answer.conflict[judged], conflict[judged]
+        scores |= {
+            f"conflict_auroc.{name}": metrics.auroc(inside, positive),
+            f"conflict_aupr.{name}": metrics.aupr(inside, positive),
+            f"conflict_best_dice.{name}": metrics.best_overlap(inside, positive)[0],
+            f"prevalence.{name}": float(positive.mean()),
+        }
+    found = (answer.conflict >= answer.conflict_threshold) & (fore | conflict)
+    scores["conflict_dice"] = metrics.dice(found, conflict)
+    scores["pointing"] = metrics.pointing_game(answer.conflict, conflict)
+    return scores
