@@ -18,6 +18,7 @@ from entrust.errors import (
     InternalError,
     OverloadedError,
 )
+from service.allocator import return_freed_memory
 from service.jobs.job import Failure, Job, JobState, Priority, Product, Progress
 from service.jobs.store import JobStore, StoreCounts
 from service.observability.logs import describe_exception, get_logger
@@ -186,6 +187,7 @@ class JobRunner:
             if ticket is not None:  # else it ended while it waited: taken back, or too late
                 ticket.leave_queue()
                 await self._run(ticket)
+                await asyncio.to_thread(return_freed_memory)  # a study's arrays are large, and gone by now
 
     async def _expire(self, ticket: _Ticket) -> None:
         """End a job whose deadline passes while it waits; nobody should learn of that only when its turn comes."""
