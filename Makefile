@@ -4,13 +4,15 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-rpc check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart proto \
-	release-proto serve train export reference dashboards dashboard-image trace lock triton clean
+	release-proto serve load load-quick train export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
 STUDY ?=
 SEED ?=
 OUT ?= out/demo
+SHARE ?= 1
+DOCUMENTS ?= docs
 PYTEST_ARGS ?=
 
 PROMETHEUS := prometheus:promtool prometheus-alertmanager:prometheus-alertmanager
@@ -68,6 +70,14 @@ sbom: $(TOOLS)/.installed .cache/gateway/.installed  ## list the gateway's parts
 	$(TOOLS)/bin/pip-licenses --python .cache/gateway/bin/python --with-urls --format markdown --output-file out/sbom/licences.md
 	$(TOOLS)/bin/pip-licenses --python .cache/gateway/bin/python --format json | $(BIN)/python deploy/containers/licences.py
 
+load: $(VENV)/.development triton  ## load, overload and kill a service on this machine; a quarter of an hour; SHARE=0.3 of it, DOCUMENTS=folder
+	@deploy/scripts/install-system-tools $(PROMETHEUS)
+	$(BIN)/python -m loadtests --share $(SHARE) --documents $(DOCUMENTS)
+
+load-quick: $(VENV)/.development triton  ## a minute of the same, into out/load; its numbers mean nothing
+	@deploy/scripts/install-system-tools $(PROMETHEUS)
+	$(BIN)/python -m loadtests --quick
+
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve
 
@@ -111,7 +121,7 @@ dashboard-image: $(VENV)/.development triton  ## run a real service for some min
 lock: $(VENV)/.development  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--extra train --extra export --extra dev --output-file requirements.lock pyproject.toml
+		--extra train --extra export --extra dev --extra load --output-file requirements.lock pyproject.toml
 	sed -i -E 's/^([A-Za-z0-9._-]+==[^+]+)\+[^ ]+/\1/' requirements.lock  # a local build's suffix is nobody else's
 
 clean:  ## remove everything that was installed or made here
@@ -131,7 +141,7 @@ $(VENV)/.gateway: $(BIN)/python pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.development: $(VENV)/.gateway
-	$(PIP) --editable '.[train,export,dev]'
+	$(PIP) --editable '.[train,export,dev,load]'
 	@touch $@
 
 $(TOOLS)/.installed: $(BIN)/python deploy/containers/tools.txt

@@ -1,11 +1,17 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``."""
+"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``.
+
+The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
+has Triton start already.
+"""
 
 import asyncio
+import contextlib
+import importlib
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -22,13 +28,14 @@ from entrust.errors import (
     InvalidInputError,
 )
 from entrust.sampling import SAMPLERS
-from service.app import make_metrics, open_pipeline
-from service.app import serve as serve_faces
 from service.observability.logs import configure_logging, describe_exception
 from service.observability.traces import span
-from service.pipeline import ModelState, SegmentationRequest, Source
 from service.settings import Settings, load_settings
+from service.startup import make_metrics, open_triton
 from service.summary import Summary
+
+if TYPE_CHECKING:
+    from service.pipeline import ModelState, SegmentationRequest, Source
 
 EXIT_CODES: Mapping[ErrorKind, int] = {
     ErrorKind.INVALID_INPUT: 2,
@@ -63,7 +70,26 @@ err = Console(stderr=True)
 @cli.command()
 def serve() -> None:
     """Serve HTTP and gRPC until stopped; everything is set by ENTRUST_… variables (docs/api.md)."""
-    asyncio.run(serve_faces(load_settings()))
+    asyncio.run(_serve(load_settings()))
+
+
+async def _serve(settings: Settings) -> None:
+    """Start Triton, and load the gateway while it starts.
+
+    Raises:
+        EnTrustError: As :func:`service.app.serve`.
+    """
+    metrics = make_metrics(settings.metrics.references)
+    configure_logging(level=settings.logs.level, form=settings.logs.format, on_drop=metrics.log_dropped)
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.create_task(stack.enter_async_context(open_triton(settings, metrics)), name="triton-start")
+        try:
+            app = await asyncio.to_thread(importlib.import_module, "service.app")
+            await app.serve(settings, metrics, starting)
+        finally:
+            if not starting.done():
+                starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
 
 
 @cli.command()
@@ -114,6 +140,8 @@ def segment(
         raise InvalidInputError("INPUT does not exist.", fix="Name a DICOM folder, zip or file.")
     settings = _quiet(load_settings())
     limits = settings.inference
+    from service.pipeline import SegmentationRequest
+
     request = SegmentationRequest(
         task=known.name,
         num_hypotheses=_within("--num-hypotheses", num_hypotheses or known.num_hypotheses, limits.max_hypotheses),
@@ -122,7 +150,7 @@ def segment(
         sampler=sampler,
         assignment=given if study is not None else {},
     )
-    source: Source = study if study is not None else {slug: Path(path) for slug, path in given.items()}
+    source: "Source" = study if study is not None else {slug: Path(path) for slug, path in given.items()}
     files = asyncio.run(_segment(settings, request, source))
     try:
         to.mkdir(parents=True, exist_ok=True)
@@ -135,12 +163,16 @@ def segment(
     _report(Summary.model_validate_json(files["summary.json"]), to, list(files))
 
 
-async def _models(settings: Settings) -> tuple[ModelState, ...]:
+async def _models(settings: Settings) -> "tuple[ModelState, ...]":
+    from service.app import open_pipeline
+
     async with open_pipeline(settings, make_metrics()) as pipeline:
         return await pipeline.models()
 
 
-async def _segment(settings: Settings, request: SegmentationRequest, source: Source) -> dict[str, bytes]:
+async def _segment(settings: Settings, request: "SegmentationRequest", source: "Source") -> dict[str, bytes]:
+    from service.app import open_pipeline
+
     cancelled = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, cancelled.set)
     with Progress(  # on standard error: standard output is for the answer

@@ -9,15 +9,13 @@ import signal
 import socket
 import ssl
 import tempfile
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from entrust.contract import TASKS, model_contracts
 from entrust.errors import InvalidInputError
 from service.api.rest.application import create_application
 from service.api.rpc.application import RpcLimits
@@ -29,22 +27,16 @@ from service.intake.certificates import Certificate
 from service.intake.gateway import Gateway
 from service.intake.parameters import ParameterLimits
 from service.intake.upload import UploadLimits
-from service.jobs.job import JobState
 from service.jobs.runner import JobRunner
 from service.jobs.store import MemoryJobStore
 from service.observability.activities import Activities
-from service.observability.logs import configure_logging, get_logger
+from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
-from service.observability.references import load_references
-from service.observability.trace_collector import Collector, read_headers
 from service.pipeline import Pipeline
-from service.settings import Settings, TracesSettings
-from service.triton.canary import task_canaries
-from service.triton.embedded import EmbeddedTriton
-from service.triton.installation import PROJECT, Installation
+from service.settings import Settings
+from service.startup import open_triton
 
 log = get_logger(__name__)
-REPOSITORY = PROJECT / "model_repository"
 _WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
 CLOSE_SECONDS = 5
 """How long connections may take to close once every job has ended."""
@@ -52,82 +44,25 @@ BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def make_metrics(references: Path | None = None) -> Metrics:
-    """Build the metrics of one process.
+@contextlib.asynccontextmanager
+async def open_pipeline(
+    settings: Settings, metrics: Metrics, triton_url: Awaitable[str] | None = None
+) -> AsyncIterator[Pipeline]:
+    """Connect to Triton and build the pipeline.
 
     Args:
-        references: Folder of the calibration references; the released weights' own when not given.
-
-    Raises:
-        InvalidInputError: A reference cannot be read.
-    """
-    return Metrics(
-        pairs={name: task.pairs for name, task in TASKS.items()},
-        states=[s.value for s in JobState],
-        modalities={name: task.slugs for name, task in TASKS.items()},
-        models=[contract.name for task in TASKS.values() for contract in model_contracts(task).values()],
-        references=load_references(TASKS, references),
-    )
-
-
-def make_collector(settings: TracesSettings) -> Collector | None:
-    """Return where traces go; None where nothing is traced.
-
-    Raises:
-        InvalidInputError: A file cannot be used.
-    """
-    if not settings.endpoint:
-        return None
-    if settings.ca_file is not None and not settings.ca_file.is_file():
-        raise InvalidInputError(
-            "The file of the trace collector's authorities is not there.", fix="See ENTRUST_TRACES__CA_FILE."
-        )
-    return Collector(
-        settings.endpoint,
-        service=settings.service,
-        instance=settings.instance or str(uuid.uuid4()),
-        headers=read_headers(settings.headers_file),
-        ca_file=settings.ca_file,
-    )
-
-
-@contextlib.asynccontextmanager
-async def open_traces(collector: Collector | None, sampling_ratio: float) -> AsyncIterator[None]:
-    """Trace what this process does, where there is a collector."""
-    if collector is None:
-        yield
-        return
-    from service.observability.otlp import open_tracer  # the SDK is loaded where it is used, and nowhere else
-
-    async with open_tracer(collector, version=version("entrust-serve"), sampling_ratio=sampling_ratio):
-        yield
-
-
-@contextlib.asynccontextmanager
-async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[Pipeline]:
-    """Connect to Triton, starting the embedded one when no other is configured, and build the pipeline.
+        settings: What a deployment set.
+        metrics: Hears of everything.
+        triton_url: Address of a Triton that somebody else is starting; without it, one is started where none is
+            configured.
 
     Raises:
         InvalidInputError: A file of the trace collector cannot be used.
         ModelUnavailableError: The embedded Triton does not start.
     """
     triton, ingest = settings.triton, settings.ingest
-    collector = make_collector(settings.traces)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(open_traces(collector, settings.traces.sampling_ratio))
-        url = triton.url
-        if not url:
-            canaries = {model: canary for task in TASKS.values() for model, canary in task_canaries(task).items()}
-            embedded = EmbeddedTriton(
-                triton.repository or REPOSITORY,
-                canaries,
-                installation=Installation(triton.home) if triton.home else None,
-                start_timeout_seconds=triton.start_timeout_seconds,
-                metrics_port=triton.metrics_port,
-                observer=metrics,
-                collector=collector,
-            )
-            url = (await stack.enter_async_context(embedded)).url
+        url = await (triton_url or stack.enter_async_context(open_triton(settings, metrics)))
         client = await stack.enter_async_context(
             TritonClient(url, shared_memory=triton.shared_memory, observer=Activities(metrics))
         )
@@ -147,15 +82,23 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(settings: Settings, metrics: Metrics, access: Access | None = None) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, metrics: Metrics, access: Access | None = None, triton_url: Awaitable[str] | None = None
+) -> AsyncIterator[Gateway]:
     """Build the service behind the faces; on the way out running jobs are cancelled.
+
+    Args:
+        settings: What a deployment set.
+        metrics: Hears of everything.
+        access: Who may ask; as the settings say when not given.
+        triton_url: See :func:`open_pipeline`.
 
     Raises:
         ModelUnavailableError: The embedded Triton does not start.
     """
     jobs = settings.jobs
     with work_folder(jobs.work_folder) as folder:
-        async with open_pipeline(settings, metrics) as pipeline:
+        async with open_pipeline(settings, metrics, triton_url) as pipeline:
             store = MemoryJobStore(
                 max_queued=jobs.max_queued,
                 retention_seconds=jobs.retention_seconds,
@@ -186,21 +129,24 @@ async def open_gateway(settings: Settings, metrics: Metrics, access: Access | No
                 await runner.stop(0.0)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]) -> None:
     """Serve HTTP and gRPC until SIGTERM or SIGINT; a second signal does not wait for running jobs.
+
+    Args:
+        settings: What a deployment set.
+        metrics: Hears of everything.
+        triton_url: Address of a Triton that may still be starting.
 
     Raises:
         InvalidInputError: An address cannot be listened on, or a secret's file cannot be used.
         ModelUnavailableError: The embedded Triton does not start.
     """
-    metrics = make_metrics(settings.metrics.references)
-    configure_logging(level=settings.logs.level, form=settings.logs.format, on_drop=metrics.log_dropped)
     access, certificate = Access(read_tokens(settings.auth.token_file)), read_certificate(settings)
     async with contextlib.AsyncExitStack() as stack:
-        # what can be wrong with addresses and secrets is told before anything slow is started
+        # what can be wrong with addresses and secrets is told before anything slow is waited for
         listener = stack.enter_context(listen(settings.rest.host, settings.rest.port))
         rpc = await stack.enter_async_context(bind_rpc(settings, metrics, access, certificate))
-        gateway = await stack.enter_async_context(open_gateway(settings, metrics, access))
+        gateway = await stack.enter_async_context(open_gateway(settings, metrics, access, triton_url))
         async with rpc.serve(gateway):
             server = make_server(gateway, certificate)
             stop = asyncio.Event()

@@ -18,6 +18,7 @@ from entrust.errors import (
     InternalError,
     OverloadedError,
 )
+from service.allocator import return_freed_memory
 from service.jobs.job import Failure, Job, JobState, Priority, Product, Progress
 from service.jobs.store import JobStore, StoreCounts
 from service.observability.logs import describe_exception, get_logger
@@ -70,6 +71,13 @@ class _Ticket:
     expires_at: float
     span: Span
     queued: Span = NO_SPAN
+    expiry: asyncio.Task[None] | None = None
+    """Ends the job at its deadline while it waits; whoever takes the job out of the queue cancels this first."""
+
+    def leave_queue(self) -> None:
+        """Note that the deadline is somebody else's care from now on."""
+        if self.expiry is not None:
+            self.expiry.cancel()
 
 
 class JobRunner:
@@ -133,6 +141,7 @@ class JobRunner:
         ticket = _Ticket(job, order, asyncio.Event(), expires_at, _start_span(order))
         ticket.queued = start_span("queued", parent=ticket.span)
         self._tickets[job.id] = ticket
+        ticket.expiry = asyncio.create_task(self._expire(ticket), name="job-deadline")
         self._queue.put_nowait((order.priority.rank, next(self._turn), job.id))
         self._metrics.job_accepted(task=order.task, priority=order.priority.value)
         await self._count()
@@ -151,6 +160,7 @@ class JobRunner:
         ticket = self._tickets.get(job_id)
         if ticket is not None:
             ticket.cancelled.set()
+            ticket.leave_queue()
         if job.state is JobState.QUEUED:
             with use(ticket.span if ticket else NO_SPAN):
                 return await self._end(job_id, JobState.CANCELLED, failure=Failure.of(_taken_back()))
@@ -183,10 +193,18 @@ class JobRunner:
         while True:
             _, _, job_id = await self._queue.get()
             ticket = self._tickets.get(job_id)
-            if ticket is not None:  # else it was cancelled while it waited
+            if ticket is not None:  # else it ended while it waited: taken back, or too late
+                ticket.leave_queue()
                 ticket.queued.end()
                 with use(ticket.span):
                     await self._run(ticket)
+                await asyncio.to_thread(return_freed_memory)  # a study's arrays are large, and gone by now
+
+    async def _expire(self, ticket: _Ticket) -> None:
+        """End a job whose deadline passes while it waits; nobody should learn of that only when its turn comes."""
+        await asyncio.sleep(ticket.expires_at - time.monotonic())
+        with use(ticket.span):
+            await self._end(ticket.job.id, JobState.FAILED, failure=Failure.of(_out_of_time(ticket.order)))
 
     async def _run(self, ticket: _Ticket) -> None:
         job_id, order = ticket.job.id, ticket.order
@@ -208,12 +226,7 @@ class JobRunner:
             failure = Failure.of(error)
         except TimeoutError:
             ticket.cancelled.set()
-            failure = Failure.of(
-                DeadlineExceededError(
-                    f"The job did not end within {order.deadline_seconds:g} seconds.",
-                    fix="Allow more time, or ask for fewer hypotheses or steps.",
-                )
-            )
+            failure = Failure.of(_out_of_time(order))
         except asyncio.CancelledError:  # the process stops
             state = JobState.CANCELLED
             raise
@@ -297,6 +310,13 @@ def _end_span(ticket: _Ticket, outcome: str) -> None:
 
 def _taken_back() -> CancelledError:
     return CancelledError("The job was cancelled before it ended.")
+
+
+def _out_of_time(order: Order) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        f"The job did not end within {order.deadline_seconds:g} seconds.",
+        fix="Allow more time, or ask for fewer hypotheses or steps.",
+    )
 
 
 async def _wipe(folder: Path | None) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import bind_rpc, listen, make_metrics, make_server, open_gateway, read_certificate
+from service.app import bind_rpc, listen, make_server, open_gateway, read_certificate
 from service.intake.access import Access, read_tokens
 from service.settings import Settings
+from service.startup import make_metrics
 from service.triton.embedded import EmbeddedTriton
 
 

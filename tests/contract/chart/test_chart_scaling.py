@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.app import make_metrics
+from service.startup import make_metrics
 from tests.factories import chart
 
 ADAPTER = chart.ROOT / "deploy" / "helm" / "prometheus-adapter-values.yaml"

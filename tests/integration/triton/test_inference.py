@@ -9,11 +9,11 @@ import pytest
 from entrust.contract import ONCOLOGY
 from entrust.errors import CancelledError, EnTrustError, InvalidInputError
 from entrust.uncertainty import Hypotheses
+from loadtests.in_process import InProcessExecutor
 from service.inference import TritonClient, calibrate, load_card, run_inference
 from service.observability.events import SamplingStep, Silence
 from service.study import Case
 from tests.factories.cases import small_case
-from tests.factories.inprocess import InProcessExecutor
 
 K, S = 4, 3
 ARRAYS = ("marginal", "samples", "conflict", "pair_conflict", "unimodal", "probe_marginals")

@@ -160,3 +160,22 @@ async def test_stopping_cancels_what_runs() -> None:
     await runner.stop(grace_seconds=0.05)
     for job in (running, waiting):
         assert (await runner.store.get(job.id)).state is JobState.CANCELLED
+
+
+async def test_a_deadline_that_passes_in_the_queue_ends_the_job_there(runner: JobRunner, tmp_path: Path) -> None:
+    first, second = Patient(), Patient()
+    running = await runner.submit(order(first))
+    await first.started.wait()
+    folder = tmp_path / "upload"
+    folder.mkdir()
+    waiting = await runner.submit(order(second, folder, deadline_seconds=0.05))
+    ended = await runner.finished(waiting.id)  # while the first goes on: its turn never comes
+    assert (await runner.store.get(running.id)).state is JobState.RUNNING
+    assert ended.state is JobState.FAILED
+    assert ended.failure is not None
+    assert ended.failure.kind is ErrorKind.DEADLINE_EXCEEDED
+    assert not folder.exists()
+    first.go.set()
+    last = await runner.finished((await runner.submit(order(three_steps))).id)
+    assert last.state is JobState.SUCCEEDED
+    assert not second.started.is_set()

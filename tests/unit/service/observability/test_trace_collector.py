@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from entrust.errors import InvalidInputError
-from service.app import make_collector
 from service.observability.trace_collector import Collector, read_headers
 from service.settings import TracesSettings
+from service.startup import make_collector
 from service.triton.tracing import trace_arguments, trace_environment
 
 CREDENTIALS = "Bearer abc=="

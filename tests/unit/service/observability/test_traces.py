@@ -66,7 +66,8 @@ def test_nothing_is_made_when_nobody_listens() -> None:
 def test_the_sdk_is_loaded_only_where_something_is_traced(endpoint: str, loaded: bool) -> None:
     program = """
 import asyncio, sys
-from service.app import make_metrics, open_pipeline
+from service.app import open_pipeline
+from service.startup import make_metrics
 from service.settings import Settings
 
 async def main():

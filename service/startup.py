@@ -1,0 +1,103 @@
+"""What a gateway begins with, before the rest is loaded: metrics, traces, and a Triton that takes seconds to start.
+
+Nothing here imports a toolkit for images: loading those takes as long as Triton takes to start, and both are done at
+the same time (``service.__main__``).
+"""
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+
+from entrust.contract import TASKS, model_contracts
+from entrust.errors import InvalidInputError
+from service.jobs.job import JobState
+from service.observability.metrics import Metrics
+from service.observability.references import load_references
+from service.observability.trace_collector import Collector, read_headers
+from service.settings import Settings, TracesSettings
+from service.triton.canary import task_canaries
+from service.triton.embedded import EmbeddedTriton
+from service.triton.installation import PROJECT, Installation
+
+REPOSITORY = PROJECT / "model_repository"
+
+
+def make_metrics(references: Path | None = None) -> Metrics:
+    """Build the metrics of one process.
+
+    Args:
+        references: Folder of the calibration references; the released weights' own when not given.
+
+    Raises:
+        InvalidInputError: A reference cannot be read.
+    """
+    return Metrics(
+        pairs={name: task.pairs for name, task in TASKS.items()},
+        states=[s.value for s in JobState],
+        modalities={name: task.slugs for name, task in TASKS.items()},
+        models=[contract.name for task in TASKS.values() for contract in model_contracts(task).values()],
+        references=load_references(TASKS, references),
+    )
+
+
+def make_collector(settings: TracesSettings) -> Collector | None:
+    """Return where traces go; None where nothing is traced.
+
+    Raises:
+        InvalidInputError: A file cannot be used.
+    """
+    if not settings.endpoint:
+        return None
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        raise InvalidInputError(
+            "The file of the trace collector's authorities is not there.", fix="See ENTRUST_TRACES__CA_FILE."
+        )
+    return Collector(
+        settings.endpoint,
+        service=settings.service,
+        instance=settings.instance or str(uuid.uuid4()),
+        headers=read_headers(settings.headers_file),
+        ca_file=settings.ca_file,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_traces(collector: Collector | None, sampling_ratio: float) -> AsyncIterator[None]:
+    """Trace what this process does, where there is a collector."""
+    if collector is None:
+        yield
+        return
+    from service.observability.otlp import open_tracer  # the SDK is loaded where it is used, and nowhere else
+
+    async with open_tracer(collector, version=version("entrust-serve"), sampling_ratio=sampling_ratio):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def open_triton(settings: Settings, metrics: Metrics) -> AsyncIterator[str]:
+    """Start the embedded Triton when no other is configured, and give the address of the one to use.
+
+    Traces are opened first: the embedded Triton sends its own part of them.
+
+    Raises:
+        InvalidInputError: A file of the trace collector cannot be used.
+        ModelUnavailableError: The embedded Triton does not start.
+    """
+    triton, collector = settings.triton, make_collector(settings.traces)
+    async with open_traces(collector, settings.traces.sampling_ratio):
+        if triton.url:
+            yield triton.url
+            return
+        canaries = {model: canary for task in TASKS.values() for model, canary in task_canaries(task).items()}
+        async with EmbeddedTriton(
+            triton.repository or REPOSITORY,
+            canaries,
+            installation=Installation(triton.home) if triton.home else None,
+            start_timeout_seconds=triton.start_timeout_seconds,
+            metrics_port=triton.metrics_port,
+            observer=metrics,
+            collector=collector,
+        ) as embedded:
+            yield embedded.url
