@@ -29,6 +29,7 @@ from loadtests.service import SupervisedGateway, running_service
 from loadtests.studies import write_archives
 from service.inference import TritonClient, load_card, run_inference
 from service.ingest import IngestLimits, read_study
+from service.observability.activities import Activities
 from service.observability.metrics import Metrics
 from service.prepare import prepare_case
 from service.startup import REPOSITORY, make_metrics
@@ -149,7 +150,7 @@ async def _in_process(
     executor: InProcessExecutor, case: Case, card: ModelCard, metrics: Metrics, num_hypotheses: int, num_steps: int
 ) -> float:
     result = await run_inference(
-        executor, case, card, num_hypotheses=num_hypotheses, num_steps=num_steps, seed=0, observer=metrics
+        executor, case, card, num_hypotheses=num_hypotheses, num_steps=num_steps, seed=0, observer=Activities(metrics)
     )
     return result.timings.total_seconds
 
