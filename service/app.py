@@ -35,6 +35,7 @@ from service.observability.logs import configure_logging, get_logger
 from service.observability.metrics import Metrics
 from service.observability.references import load_references
 from service.pipeline import Pipeline
+from service.selection import load_rules
 from service.settings import Settings
 from service.triton.canary import task_canaries
 from service.triton.embedded import EmbeddedTriton
@@ -67,14 +68,29 @@ def make_metrics(references: Path | None = None) -> Metrics:
     )
 
 
+def ingest_limits(settings: Settings) -> IngestLimits:
+    """Return the bounds on what is read."""
+    ingest = settings.ingest
+    return IngestLimits(
+        max_files=ingest.max_files,
+        max_bytes=ingest.max_bytes,
+        max_uncompressed_bytes=ingest.max_uncompressed_bytes,
+        max_ratio=ingest.max_ratio,
+        max_voxels=ingest.max_voxels,
+    )
+
+
 @contextlib.asynccontextmanager
 async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[Pipeline]:
     """Connect to Triton, starting the embedded one when no other is configured, and build the pipeline.
 
     Raises:
+        InvalidInputError: The rules file cannot be used.
+        NotFoundError: It cannot be read.
         ModelUnavailableError: The embedded Triton does not start.
     """
-    triton, ingest = settings.triton, settings.ingest
+    triton = settings.triton
+    rules = load_rules(settings.selection.rules, TASKS)
     async with contextlib.AsyncExitStack() as stack:
         url = triton.url
         if not url:
@@ -93,13 +109,8 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
         )
         yield Pipeline(
             client,
-            limits=IngestLimits(
-                max_files=ingest.max_files,
-                max_bytes=ingest.max_bytes,
-                max_uncompressed_bytes=ingest.max_uncompressed_bytes,
-                max_ratio=ingest.max_ratio,
-                max_voxels=ingest.max_voxels,
-            ),
+            limits=ingest_limits(settings),
+            rules=rules,
             metrics=metrics,
             precision=triton.precision,
             chunk=settings.inference.chunk,
