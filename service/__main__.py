@@ -1,4 +1,4 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``."""
+"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``."""
 
 import asyncio
 import signal
@@ -26,6 +26,7 @@ from service.app import make_metrics, open_pipeline
 from service.app import serve as serve_faces
 from service.observability.logs import configure_logging, describe_exception
 from service.pipeline import ModelState, SegmentationRequest, Source
+from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
 from service.summary import Summary
 
@@ -55,6 +56,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Segment multi-modality studies, and say where and why the answer may be wrong. Research use only.",
 )
+cli.add_typer(rules_commands, name="rules")
 out = Console()
 err = Console(stderr=True)
 

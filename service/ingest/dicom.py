@@ -36,8 +36,8 @@ _VOLUME_CLASSES = {
 """SOP classes whose objects can be slices of a volume: classic, enhanced and legacy converted enhanced."""
 
 _NOT_AN_IMAGE = UnsupportedMediaError(
-    "The objects are no images but other DICOM objects such as structure sets, segmentations or reports.",
-    fix="Nothing is to be done: they are left aside.",
+    "The objects hold no images.",
+    fix="Nothing is to be done: structure sets, segmentations and reports are left aside.",
 )
 
 

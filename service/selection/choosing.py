@@ -124,10 +124,19 @@ def select(
             priority=priority,
             tasks=tuple(_task_outcome(attempt, chosen=attempt is best) for attempt in attempts),
             series=tuple(_series_outcome(i, one, barred.get(i), attempts, best) for i, one in enumerate(series)),
-            warnings=tuple(NamedWarning(code=w.code, message=w.message) for w in warnings),
+            warnings=(*(NamedWarning(code=w.code, message=w.message) for w in warnings), *_apart(series, best)),
         ),
         assignment=assignment,
     )
+
+
+_DECIDED = {
+    "caller": "The caller named it.",
+    "file name": "Its file is named so.",
+    "rules": "It fits best.",
+    "frame of reference": "Of several, it lies in the others' frame of reference.",
+    "series number": "Of several, it is the first by number.",
+}
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,16 @@ def _attempt(
     if not casting.chosen:
         return _Attempt(task, casting, required, False, "No series fits any of its roles.", whens)
     return _Attempt(task, casting, required, True, "It is the first that fits.", whens)
+
+
+def _apart(series: Sequence[SeriesHeader], best: _Attempt | None) -> list[NamedWarning]:
+    """Say that the chosen series cannot be laid over each other, which stops a segmentation later."""
+    chosen = best.casting.chosen.values() if best else ()
+    frames = {series[i].frame_of_reference_uid for i in chosen} - {""}
+    if len(frames) < 2:
+        return []
+    message = f"The chosen series lie in {len(frames)} frames of reference; they cannot be segmented together."
+    return [NamedWarning(code="frames-of-reference-differ", message=message)]
 
 
 def _exclusion(rules: Rules, series: SeriesHeader, context: Context) -> tuple[Exclusion, RuleOutcome] | None:
@@ -229,7 +248,7 @@ def _state(index: int, best: _Attempt | None) -> tuple[SeriesState, str, str]:
         return "unmatched", "", "No task fits the study."
     for slug, chosen in best.casting.chosen.items():
         if chosen == index:
-            return "taken", slug, f"Chosen by {best.casting.decided_by[slug]}."
+            return "taken", slug, _DECIDED[best.casting.decided_by[slug]]
     for slug, matched in best.casting.matched.items():
         if index in matched and slug in best.casting.problems:
             return "passed-over", slug, "Others fit equally well, and nothing tells them apart."

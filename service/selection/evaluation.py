@@ -83,7 +83,8 @@ def _look(condition: Condition, series: SeriesHeader, context: Context) -> _Seen
             return (*_orientation(condition, series), ())
         case Contrast(contrast=wanted):
             given = has_contrast(series)
-            return given is wanted, f"contrast agent {_yes(wanted)}", _yes(given), ()
+            criterion = "a contrast agent was given" if wanted else "no contrast agent was given"
+            return given is wanted, criterion, "given" if given else "none", ()
         case Images(images=wanted):
             return wanted.holds(series.num_images), f"images: {wanted}", str(series.num_images), ()
         case SliceSpacing(slice_spacing_mm=wanted):
@@ -94,7 +95,8 @@ def _look(condition: Condition, series: SeriesHeader, context: Context) -> _Seen
             return uid in wanted, f"SOP class {names}", (UID(uid).keyword or "another") if uid else "absent", ()
         case OnlyOfItsModality(only_of_its_modality=wanted):
             alone = context.volumes.get(series.dicom_modality, 0) <= 1
-            return alone is wanted, f"the only volume of its modality: {_yes(wanted)}", _yes(alone), ()
+            criterion = "no other volume has its modality" if wanted else "another volume has its modality"
+            return alone is wanted, criterion, "none" if alone else "another", ()
         case Use(use=name):
             inner = check(context.definitions[name], series, context)
             return inner.met, name.replace("_", " "), "", (inner,)
@@ -171,7 +173,3 @@ def _fold(text: str) -> str:
 
 def _listed(values: Sequence[str | int | float]) -> str:
     return ", ".join(str(value) for value in values)
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
