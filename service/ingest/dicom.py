@@ -37,7 +37,7 @@ _VOLUME_CLASSES = {
 
 _NOT_AN_IMAGE = UnsupportedMediaError(
     "The objects hold no images.",
-    fix="Nothing is to be done: structure sets, segmentations and reports are left aside.",
+    fix="Nothing is to be done: they are structure sets, segmentations or reports.",
 )
 
 

@@ -24,6 +24,7 @@ from service.selection.explanation import (
 from service.selection.guard import OWN_RESULTS
 from service.selection.naming import Numbered, left_out
 from service.selection.rules import Exclusion, Rules, TaskRules
+from service.selection.tags import shown
 from service.study import Cast, SeriesHeader, Study, Warned
 
 
@@ -233,7 +234,7 @@ def _series_outcome(
     return SeriesOutcome(
         index=index + 1,
         series_number=number if isinstance(number, int) else None,
-        dicom_modality=series.dicom_modality,
+        dicom_modality=shown("Modality", series.dicom_modality) if series.dicom_modality else "",
         images=series.num_images,
         state=state,
         role=role,

@@ -239,7 +239,7 @@ Condition = Annotated[
     Discriminator(
         subject_of,
         custom_error_type="no_condition",
-        custom_error_message=f"this is no condition; one has a key of {', '.join(SUBJECTS)}",
+        custom_error_message=f"this is no condition: one has a key of {', '.join(SUBJECTS)}",
     ),
 ]
 Conditions = Annotated[list[Condition], Field(min_length=1, max_length=MAX_LIST)]

@@ -93,7 +93,7 @@ def _fault(document: Any, found: Any) -> tuple[int, str]:
         case "list_type":
             message = "a list belongs here"
         case "string_type":
-            message = "text belongs here; numbers, true and false need quotes"
+            message = "text belongs here: numbers, true and false need quotes"
     return line_at(document, place), message
 
 
@@ -105,24 +105,24 @@ def _contradictions(rules: Rules, tasks: Mapping[str, Task]) -> Iterator[tuple[P
         elif isinstance(condition, Use) and condition.use not in rules.define:
             yield place, "there is no definition of this name"
         elif isinstance(condition, TagCondition) and place[0] != "exclude" and is_identifying(condition.tag):
-            yield place, f"{condition.tag} names a person; only an exclusion may look at it"
+            yield place, f"{condition.tag} names a person, and only an exclusion may look at it"
     if (cost := cost_of(rules)) > MAX_CONDITIONS:
-        yield (), f"the rules come to {cost} conditions; {MAX_CONDITIONS} are allowed"
+        yield (), f"the rules come to {cost} conditions, and {MAX_CONDITIONS} are allowed"
     yield from _twice(rules)
     for i, of_task in enumerate(rules.tasks):
         task = tasks.get(of_task.task)
         if task is None:
-            yield ("tasks", i, "task"), f"there is no such task; known are: {', '.join(tasks)}"
+            yield ("tasks", i, "task"), f"there is no such task, known are: {', '.join(tasks)}"
             continue
         for slug, role in of_task.roles.items():
             at: Place = ("tasks", i, "roles", slug)
             if slug not in task.slugs:
-                yield at, f"the task has no such modality; it has: {', '.join(task.slugs)}"
+                yield at, f"the task has no such modality, known are: {', '.join(task.slugs)}"
             for j, preference in enumerate(role.prefer):
                 if isinstance(preference, Largest | Smallest):
                     measure = preference.largest if isinstance(preference, Largest) else preference.smallest
                     if measure not in ("images", "slice_spacing_mm") and is_identifying(measure):
-                        yield (*at, "prefer", j), f"{measure} names a person; it cannot be a preference"
+                        yield (*at, "prefer", j), f"{measure} names a person, and cannot be a preference"
 
 
 def _twice(rules: Rules) -> Iterator[tuple[Place, str]]:

@@ -117,7 +117,7 @@ Signal = Annotated[
     Discriminator(
         _kind_of_signal,
         custom_error_type="no_signal",
-        custom_error_message="this is no signal; one has the key quiet_seconds or roles_filled_for_seconds",
+        custom_error_message="this is no signal: one has the key quiet_seconds or roles_filled_for_seconds",
     ),
 ]
 Signals = Annotated[list[Signal], Field(min_length=1, max_length=2)]

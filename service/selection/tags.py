@@ -55,8 +55,9 @@ def keyword_of(name: str) -> str:
         keyword = name
     tag = tag_for_keyword(keyword)
     if tag is None:
-        near = difflib.get_close_matches(keyword[:64], keyword_dict, n=1)
-        raise ValueError("the standard has no attribute of this name" + (f"; did you mean {near[0]}?" if near else ""))
+        near = [k for k in keyword_dict if k.casefold() == keyword.casefold()]
+        near = near or difflib.get_close_matches(keyword[:64], keyword_dict, n=1)
+        raise ValueError("the standard has no attribute of this name" + (f" (did you mean {near[0]}?)" if near else ""))
     if dictionary_VR(tag) not in _TEXT_VRS | _NUMBER_VRS:
         raise ValueError("the attribute holds neither text nor numbers")
     return keyword

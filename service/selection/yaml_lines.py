@@ -5,6 +5,7 @@ plain words are which (``NO`` and ``2020-01-01`` are text). Aliases, tags and ke
 """
 
 import re
+from itertools import zip_longest
 from typing import Any
 
 import yaml
@@ -95,7 +96,7 @@ def _check_events(text: str) -> None:
     for number, event in enumerate(yaml.parse(text, yaml.SafeLoader)):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
-            raise YamlError(line, "aliases (*name) are not read here; use define and use")
+            raise YamlError(line, "aliases (*name) are not read here: use define and use")
         if number > MAX_EVENTS:
             raise YamlError(line, "the file says too much")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -140,8 +141,8 @@ def line_at(value: Any, place: tuple[str | int, ...]) -> int:
         value: The document.
         place: Keys and indices, as in pydantic's ``loc``: the name of a union's member may stand between them.
     """
-    line = getattr(value, "line", 0)
-    for step, following in zip(place, (*place[1:], None), strict=True):
+    line = getattr(value, "line", 1)
+    for step, following in zip_longest(place, place[1:]):
         if isinstance(value, Lines):
             if step not in value or (following != step and following in value) or following == step:
                 continue  # the name of a union's member: the key comes next
