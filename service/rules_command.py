@@ -14,7 +14,7 @@ from entrust.errors import InvalidInputError
 from service.app import ingest_limits
 from service.pipeline import explain_selection
 from service.selection import Explanation, load_rules
-from service.selection.explanation import Check, SeriesOutcome, in_words
+from service.selection.explanation import Check, SeriesOutcome
 from service.selection.loading import default_text
 from service.settings import load_settings
 
@@ -98,18 +98,24 @@ def _reasons(series: SeriesOutcome) -> Tree:
     name = f"series {series.index}{number}: {series.dicom_modality}, {series.images} images: {series.state}"
     tree = Tree(Text(name, style=_STYLES[series.state]))
     if series.refusal is not None:
-        tree.add(Text(f"{series.refusal.kind}: {series.refusal.reason} {series.refusal.fix}"))
+        tree.add(Text(f"{series.refusal.kind}: {series.refusal.reason} {series.refusal.fix}".strip()))
     for rule in series.rules:
-        branch = tree.add(Text(f"{'✓' if rule.met else '✗'} {rule.rule}"))
+        mark = "✓" if rule.met else "✗"
+        if len(rule.checks) == 1 and not rule.met:  # of another modality: no more is asked
+            tree.add(Text(f"{mark} {rule.rule}: {_seen(rule.checks[0])}"))
+            continue
+        branch = tree.add(Text(f"{mark} {rule.rule}"))
         for check in rule.checks:
             _add(branch, check)
     return tree
 
 
 def _add(tree: Tree, check: Check) -> None:
-    saw = f": {check.saw}" if check.saw else ""
-    line = f"  [line {check.line}]" if check.line else ""
-    words = check.criterion if check.parts else in_words(check)
-    branch = tree.add(Text(f"{'✓' if check.met else '✗'} {words}{saw}{line}"))
+    branch = tree.add(Text(f"{'✓' if check.met else '✗'} {_seen(check)}"))
     for part in check.parts:
         _add(branch, part)
+
+
+def _seen(check: Check) -> str:
+    saw = f": {check.saw}" if check.saw else ""
+    return f"{check.criterion}{saw}" + (f"  [line {check.line}]" if check.line else "")

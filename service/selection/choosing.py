@@ -20,6 +20,7 @@ from service.selection.explanation import (
     SeriesOutcome,
     SeriesState,
     TaskOutcome,
+    in_words,
 )
 from service.selection.guard import OWN_RESULTS
 from service.selection.naming import Numbered, left_out
@@ -255,4 +256,16 @@ def _state(index: int, best: _Attempt | None) -> tuple[SeriesState, str, str]:
             return "passed-over", slug, "Others fit equally well, and nothing tells them apart."
         if index in matched:
             return "passed-over", slug, best.casting.outdone.get(index, "Another series is preferred.")
-    return "unmatched", "", "It fits no role."
+    return "unmatched", "", _why_unmatched(best.casting.outcomes.get(index, []))
+
+
+def _why_unmatched(rules: Sequence[RuleOutcome]) -> str:
+    """Name the first condition that each role of the series' modality missed it by."""
+    missed = []
+    for rule in rules:
+        modality, *conditions = rule.checks
+        failed = next((check for check in conditions if not check.met), None)
+        if modality.met and failed is not None:
+            line = f" (line {failed.line})" if failed.line else ""
+            missed.append(f"{rule.rule} asks: {in_words(failed)}{line}")
+    return f"{'; '.join(missed)}." if missed else "No role asks for its modality."
