@@ -103,6 +103,7 @@ def select(
         counts[one.dicom_modality] = counts.get(one.dicom_modality, 0) + 1
     context = Context(rules.define, counts)
     barred = {i: bar for i, one in enumerate(series) if (bar := _exclusion(rules, one, context)) is not None}
+    counting = [one for i, one in enumerate(series) if i not in barred]
     allowed = {i: one for i, one in volumes.items() if i not in barred}
     of_tasks = [(task, rules.for_task(task))] if task else [(one.task, one) for one in rules.tasks]
 
@@ -111,7 +112,7 @@ def select(
         for name, of_task in of_tasks
     ]
     best = next((attempt for attempt in attempts if attempt.fits), None)
-    priority: Literal["stat", "routine"] = "stat" if _is_stat(rules, series, context) else "routine"
+    priority: Literal["stat", "routine"] = "stat" if _is_stat(rules, counting, context) else "routine"
     warnings = tuple(best.casting.warnings) if best else ()
     return Selection(
         task=best.task.name if best else None,

@@ -40,7 +40,7 @@ class Completeness:
 
     Attributes:
         state: ``complete``: begin ``selection``'s task with its priority. ``nothing-to-do``: no task fits, or nothing
-            that counts has come since it was done. ``waiting``: look again.
+            that plays a role has come since it was done. ``waiting``: look again.
         selection: What would be chosen now.
         look_again_at_seconds: When time alone can change the answer; ``None`` where only an arrival can.
         reason: One sentence.
@@ -62,7 +62,8 @@ def completeness(
 ) -> Completeness:
     """Say whether a study is complete.
 
-    What an exclusion bars does not count: our own results neither make a study wait nor have it done again.
+    What an exclusion bars does not count: our own results do not make a study wait. A study is done again only for a
+    new series that plays a role, not for a report that is written later.
 
     Args:
         arrivals: All series that have come.
@@ -76,10 +77,10 @@ def completeness(
     last_seconds = max(counting.values(), default=None)
     if last_seconds is None:
         return Completeness(StudyState.NOTHING_TO_DO, selection, None, "Nothing that counts has come.")
-    if done_at_seconds is not None and last_seconds <= done_at_seconds:
-        return Completeness(
-            StudyState.NOTHING_TO_DO, selection, None, "Nothing that counts has come since it was done."
-        )
+    newest_seconds = max((arrivals[i].last_seconds for i in selection.chosen.values()), default=None)
+    if done_at_seconds is not None and (newest_seconds is None or newest_seconds <= done_at_seconds):
+        reason = "Nothing that plays a role has come since it was done."
+        return Completeness(StudyState.NOTHING_TO_DO, selection, None, reason)
 
     waited = [_due(signal, selection, counting, last_seconds) for signal in rules.complete_when.signals]
     known = [due for due in waited if due is not None]

@@ -72,7 +72,7 @@ def parse_rules(content: bytes, tasks: Mapping[str, Task]) -> Rules:
         rules = Rules.model_validate(document)
     except ValidationError as error:
         raise _unusable([_fault(document, found) for found in error.errors(include_url=False)]) from None
-    faults = [(line_at(document, place), message) for place, message in _contradictions(rules, tasks)]
+    faults = [(line or line_at(document, place), message) for line, place, message in _contradictions(rules, tasks)]
     if faults:
         raise _unusable(faults)
     return rules
@@ -97,44 +97,45 @@ def _fault(document: Any, found: Any) -> tuple[int, str]:
     return line_at(document, place), message
 
 
-def _contradictions(rules: Rules, tasks: Mapping[str, Task]) -> Iterator[tuple[Place, str]]:
-    """Yield what each part allows and the whole does not."""
+def _contradictions(rules: Rules, tasks: Mapping[str, Task]) -> Iterator[tuple[int, Place, str]]:
+    """Yield what each part allows and the whole does not: the line where it is known, the place, and the fault."""
     for place, condition in conditions_of(rules):
+        line = condition.line
         if isinstance(condition, Use) and place[0] == "define":
-            yield place, "a definition cannot use another"
+            yield line, place, "a definition cannot use another"
         elif isinstance(condition, Use) and condition.use not in rules.define:
-            yield place, "there is no definition of this name"
+            yield line, place, "there is no definition of this name"
         elif isinstance(condition, TagCondition) and place[0] != "exclude" and is_identifying(condition.tag):
-            yield place, f"{condition.tag} names a person, and only an exclusion may look at it"
+            yield line, place, f"{condition.tag} names a person, and only an exclusion may look at it"
     if (cost := cost_of(rules)) > MAX_CONDITIONS:
-        yield (), f"the rules come to {cost} conditions, and {MAX_CONDITIONS} are allowed"
+        yield 0, (), f"the rules come to {cost} conditions, and {MAX_CONDITIONS} are allowed"
     yield from _twice(rules)
     for i, of_task in enumerate(rules.tasks):
         task = tasks.get(of_task.task)
         if task is None:
-            yield ("tasks", i, "task"), f"there is no such task, known are: {', '.join(tasks)}"
+            yield 0, ("tasks", i, "task"), f"there is no such task, known are: {', '.join(tasks)}"
             continue
         for slug, role in of_task.roles.items():
             at: Place = ("tasks", i, "roles", slug)
             if slug not in task.slugs:
-                yield at, f"the task has no such modality, known are: {', '.join(task.slugs)}"
-            for j, preference in enumerate(role.prefer):
+                yield 0, at, f"the task has no such modality, known are: {', '.join(task.slugs)}"
+            for preference in role.prefer:
                 if isinstance(preference, Largest | Smallest):
                     measure = preference.largest if isinstance(preference, Largest) else preference.smallest
                     if measure not in ("images", "slice_spacing_mm") and is_identifying(measure):
-                        yield (*at, "prefer", j), f"{measure} names a person, and cannot be a preference"
+                        yield preference.line, at, f"{measure} names a person, and cannot be a preference"
 
 
-def _twice(rules: Rules) -> Iterator[tuple[Place, str]]:
+def _twice(rules: Rules) -> Iterator[tuple[int, Place, str]]:
     seen: set[str] = set()
     for i, of_task in enumerate(rules.tasks):
         if of_task.task in seen:
-            yield ("tasks", i, "task"), "this task has rules already"
+            yield 0, ("tasks", i, "task"), "this task has rules already"
         seen.add(of_task.task)
     seen = {OWN_RESULTS.name}
     for i, exclusion in enumerate(rules.exclude):
         if exclusion.name in seen:
-            yield ("exclude", i, "name"), "an exclusion has this name already"
+            yield 0, ("exclude", i, "name"), "an exclusion has this name already"
         seen.add(exclusion.name)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import re2
 
 MAX_PATTERN_CHARACTERS = 256
-_MAX_MEMORY_BYTES = 1 << 20
+_MAX_MEMORY_BYTES = 512 << 10
 
 
 def check_pattern(pattern: str) -> str:
@@ -27,7 +27,7 @@ def found_in(pattern: str, text: str) -> bool:
     return _compiled(pattern).search(text.encode("utf-8", "replace").decode()) is not None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # of strangers' patterns: 64 MiB at worst
 def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False  # it writes the pattern to standard error otherwise

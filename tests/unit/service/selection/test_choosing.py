@@ -176,6 +176,11 @@ def test_priority_comes_from_tags(tags: dict[str, str], priority: str) -> None:
     assert choose(header("MR", 2, **tags), rules=with_oncology("")).priority == "routine"
 
 
+def test_what_is_excluded_is_not_urgent() -> None:
+    own = header("CT", 1, Manufacturer=MANUFACTURER, ManufacturerModelName=PRODUCT, StudyPriorityID="HIGH")
+    assert choose(own, header("CT", 2), rules=default_rules()).priority == "routine"
+
+
 def test_series_in_different_spaces_are_said() -> None:
     found = choose(header("CT", 1, frame="A"), header("PT", 2, frame="B"))
     assert [w.code for w in found.explanation.warnings] == ["frames-of-reference-differ"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrust.errors import GeometryConflictError
+from entrust.errors import GeometryConflictError, UnsupportedMediaError
 from service.selection import Arrival, Completeness, Rules, completeness, default_rules
 from service.selection.completeness import StudyState
 from service.selection.guard import MANUFACTURER, PRODUCT
@@ -84,9 +84,14 @@ def test_our_own_results_neither_delay_nor_repeat() -> None:
     arrived = ((CT, 0.0), (PET, 0.0))
     assert at(60.0, QUIET, *arrived, (OWN, 59.0)).state is StudyState.COMPLETE
     again = at(500.0, QUIET, *arrived, (OWN, 100.0), done=60.0)
-    assert (again.state, again.reason) == (StudyState.NOTHING_TO_DO, "Nothing that counts has come since it was done.")
+    assert (again.state, again.reason) == (
+        StudyState.NOTHING_TO_DO,
+        "Nothing that plays a role has come since it was done.",
+    )
     late = at(500.0, QUIET, *arrived, (OWN, 100.0), (MR, 400.0), done=60.0)
     assert late.state is StudyState.COMPLETE
+    report = header("SR", 8, refused=UnsupportedMediaError("The objects hold no images."))
+    assert at(500.0, QUIET, *arrived, (report, 400.0), done=60.0).state is StudyState.NOTHING_TO_DO
     assert at(500.0, QUIET, (OWN, 1.0)).state is StudyState.NOTHING_TO_DO
     assert at(500.0, QUIET).state is StudyState.NOTHING_TO_DO
 

@@ -68,6 +68,7 @@ def refusal(text: str | bytes) -> InvalidInputError:
         (ROLE + "{tag: SeriesDescription, regex: '((a{1,999}){1,999}){1,999}'}\n", 7, "no regular expression"),
         (ROLE + "{tag: PatientName, regex: '^QA'}\n", 7, "PatientName names a person, and only an exclusion"),
         (ROLE + "{tag: AccessionNumber, present: true}\n", 7, "names a person"),
+        (ROLE + "any:\n            - contrast: true\n            - use: thin\n", 9, "no definition of this name"),
         (ROLE + "not: {not: {tag: ReferringPhysicianName, present: true}}\n", 7, "names a person"),
         (ROLE + "{orientation: axial, tolerance_degrees: 50}\n", 7, "less than 45"),
         (ROLE + "{orientation: diagonal}\n", 7, "'axial'"),
