@@ -115,7 +115,6 @@ def _tag(condition: TagCondition, series: SeriesHeader) -> tuple[bool, str, str]
     value = series.attributes.get(condition.tag)
     wanted = getattr(condition, condition.operator)
     found = texts(value)
-    folded = {_fold(text) for text in found}
     match condition.operator:
         case "present":
             met, said = bool(found) is wanted, "is there" if wanted else "is absent"
@@ -128,11 +127,11 @@ def _tag(condition: TagCondition, series: SeriesHeader) -> tuple[bool, str, str]
         case "range":
             met, said = any(wanted.holds(number) for number in numbers(value)), str(wanted).replace("value", "it")
         case "contains_all":
-            met, said = {_fold(str(one)) for one in wanted} <= folded, f"has all of {_listed(wanted)}"
+            met, said = all(_holds_any(value, [one]) for one in wanted), f"has all of {_listed(wanted)}"
         case "contains_any":
-            met, said = bool({_fold(str(one)) for one in wanted} & folded), f"has any of {_listed(wanted)}"
+            met, said = _holds_any(value, wanted), f"has any of {_listed(wanted)}"
         case _:
-            met, said = not {_fold(str(one)) for one in wanted} & folded, f"has none of {_listed(wanted)}"
+            met, said = not _holds_any(value, wanted), f"has none of {_listed(wanted)}"
     if is_identifying(condition.tag):
         said = "is as the rules file says"  # the file may hold a name
     return met, f"{condition.tag} {said}", shown(condition.tag, value)

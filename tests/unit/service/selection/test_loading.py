@@ -80,7 +80,7 @@ def refusal(text: str | bytes) -> InvalidInputError:
         (ROLE + "{modality: CT}\n", 7, "no condition: one has a key of tag"),
         (ROLE + "{all: []}\n", 7, "at least 1"),
         (ROLE + "{use: thin}\n", 7, "no definition of this name"),
-        ("version: 1\ndefine:\n  a: {contrast: true}\n  b:\n    not: {use: a}" + TAIL, 4, "cannot use another"),
+        ("version: 1\ndefine:\n  a: {contrast: true}\n  b:\n    not: {use: a}" + TAIL, 5, "cannot use another"),
         ("version: 1\nexclude:\n  - {name: own-results, when: [contrast: true], because: x}" + TAIL, 3, "already"),
         ("version: 1\nexclude:\n  - {name: A B, when: [contrast: true], because: x}" + TAIL, 3, "match pattern"),
         ("version: 1\ncomplete_when: {any: [{quiet: 3}]}" + TAIL, 2, "no signal"),
