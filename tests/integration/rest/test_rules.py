@@ -1,16 +1,22 @@
 """``POST /v1/rules:test``: an explanation for good rules and studies, a typed problem for all others."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from entrust.errors import InvalidInputError
+from service.api.rest.application import create_application
+from service.app import make_metrics, open_gateway
 from service.selection import Explanation
 from service.selection.loading import default_text
 from service.selection.yaml_lines import MAX_BYTES
+from service.settings import Settings
+from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, nifti_files, zipped
 from tests.integration.rest.test_refusals import check_problem
 from tests.servers.gateway import StartGateway
@@ -108,7 +114,19 @@ async def test_too_many_series_are_a_problem(gateway: httpx.AsyncClient) -> None
     check_problem(await gateway.post(PATH, files=form(zipped(files))), "too-large")
 
 
-async def test_a_gateway_chooses_by_the_file_of_its_setting(start_gateway: StartGateway, tmp_path: Any) -> None:
+async def test_one_caller_at_a_time(triton: EmbeddedTriton, tmp_path: Path) -> None:
+    settings = Settings.model_validate({"triton": {"url": triton.url}, "jobs": {"work_folder": tmp_path}})
+    async with open_gateway(settings, make_metrics()) as gateway:
+        transport = httpx.ASGITransport(create_application(gateway, version="0"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with gateway.dry_runs:
+                busy = await client.post(PATH, files=form())
+            check_problem(busy, "overloaded")
+            assert int(busy.headers["Retry-After"]) > 0
+            assert (await client.post(PATH, files=form())).status_code == 200
+
+
+async def test_a_gateway_chooses_by_the_file_of_its_setting(start_gateway: StartGateway, tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_bytes(default_text().replace("[PERFUSION,", "[ORIGINAL,").encode())
     async with start_gateway(selection={"rules": file}) as gateway:
@@ -120,7 +138,7 @@ async def test_a_gateway_chooses_by_the_file_of_its_setting(start_gateway: Start
 
 
 async def test_a_gateway_does_not_start_with_rules_that_cannot_be_used(
-    start_gateway: StartGateway, tmp_path: Any
+    start_gateway: StartGateway, tmp_path: Path
 ) -> None:
     (tmp_path / "rules.yaml").write_text("version: 1\nroles: {}\n")
     with pytest.raises(InvalidInputError, match="line 2"):
@@ -128,7 +146,7 @@ async def test_a_gateway_does_not_start_with_rules_that_cannot_be_used(
             pass
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rules=st.binary(max_size=300), study=st.sampled_from([b"", b"x", dicom_zip()]) | st.binary(max_size=300))
 async def test_any_bytes_give_an_explanation_or_a_problem(
     gateway: httpx.AsyncClient, rules: bytes, study: bytes
