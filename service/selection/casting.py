@@ -81,21 +81,22 @@ def cast_roles(
     casting = Casting()
     for slug in assignment:
         task.modality(slug)
+    for modality in task.modalities:  # the caller's first, so that no rule gives away what was named
+        if modality.slug in assignment and assignment[modality.slug].strip().lower() != LEFT_OUT:
+            casting.take(modality.slug, named_by_caller(volumes, modality, assignment[modality.slug]), "caller")
     for modality in task.modalities:
-        slug = modality.slug
-        if slug in assignment:
-            if assignment[slug].strip().lower() != LEFT_OUT:
-                casting.take(slug, named_by_caller(volumes, modality, assignment[slug]), "caller")
+        if modality.slug in assignment:
             continue
         best, by = _best(task, modality, rules, allowed, context, casting)
         if len(best) == 1:
-            casting.take(slug, best[0], by)
+            casting.take(modality.slug, best[0], by)
         elif best:
-            casting.ties[slug] = best
+            casting.ties[modality.slug] = best
     for slug, candidates in casting.ties.items():
         _untie(task.modality(slug), candidates, rules, allowed, casting)
-    for slug, index in casting.chosen.items():
-        casting.warnings += _doubts(rules.roles.get(slug) if rules else None, volumes[index], context)
+    for slug in (slug for slug in task.slugs if slug in casting.chosen):
+        role = rules.roles.get(slug) if rules else None
+        casting.warnings += _doubts(role, volumes[casting.chosen[slug]], context)
     return casting
 
 
@@ -175,6 +176,11 @@ def _untie(
     modality: Modality, candidates: list[int], rules: TaskRules | None, allowed: Numbered, casting: Casting
 ) -> None:
     slug = modality.slug
+    candidates = [i for i in candidates if i not in casting.chosen.values()]  # another role's tie may have taken one
+    if len(candidates) < 2:
+        for index in candidates:
+            casting.take(slug, index, "rules")
+        return
     frames = {allowed[i].frame_of_reference_uid for i in casting.chosen.values() if i in allowed} - {""}
     together = [i for i in candidates if allowed[i].frame_of_reference_uid in frames]
     if len(together) == 1:

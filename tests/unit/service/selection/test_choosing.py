@@ -114,6 +114,18 @@ def test_a_series_plays_one_role() -> None:
     assert dict(found.chosen) == {"t1": 0}
 
 
+def test_what_the_caller_named_is_not_given_to_an_earlier_role() -> None:
+    rules = parse("version: 1\ntasks: [{task: brain, roles: {t1: {}, t1c: {}, flair: {}}}]")
+    found = choose(header("MR", 1, "T1"), rules=rules, task="brain", flair="1")
+    assert dict(found.chosen) == {"flair": 0}
+
+
+def test_two_ties_do_not_take_the_same_series() -> None:
+    rules = parse("version: 1\ntasks: [{task: brain, roles: {t1: {on_tie: first}, t1c: {on_tie: first}, flair: {}}}]")
+    found = choose(header("MR", 1), header("MR", 2), rules=rules)
+    assert dict(found.chosen) == {"t1": 0, "t1c": 1}
+
+
 @pytest.mark.parametrize(
     ("condition", "tags"),
     [
