@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart proto \
+.PHONY: help demo test test-rpc check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart rules-schema proto \
 	release-proto serve load load-quick train export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -86,6 +86,9 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 
 export: $(VENV)/.development  ## write model_repository/ from weights/
 	$(BIN)/python -m export --task $(TASK)
+
+rules-schema: $(VENV)/.gateway  ## write the JSON schema of selection rules from their code
+	$(BIN)/python -m service.selection.schema > service/selection/rules.schema.json
 
 proto: $(VENV)/.development  ## write the Python of proto/
 	$(BIN)/buf format --write

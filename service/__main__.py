@@ -1,4 +1,4 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``.
+"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -30,6 +30,7 @@ from entrust.errors import (
 from entrust.sampling import SAMPLERS
 from service.observability.logs import configure_logging, describe_exception
 from service.observability.traces import span
+from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
 from service.startup import make_metrics, open_triton
 from service.summary import Summary
@@ -63,6 +64,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Segment multi-modality studies, and say where and why the answer may be wrong. Research use only.",
 )
+cli.add_typer(rules_commands, name="rules")
 out = Console()
 err = Console(stderr=True)
 

@@ -33,6 +33,7 @@ from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
+from service.selection import load_rules
 from service.settings import Settings
 from service.startup import open_triton
 
@@ -42,6 +43,18 @@ CLOSE_SECONDS = 5
 """How long connections may take to close once every job has ended."""
 BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def ingest_limits(settings: Settings) -> IngestLimits:
+    """Return the bounds on what is read."""
+    ingest = settings.ingest
+    return IngestLimits(
+        max_files=ingest.max_files,
+        max_bytes=ingest.max_bytes,
+        max_uncompressed_bytes=ingest.max_uncompressed_bytes,
+        max_ratio=ingest.max_ratio,
+        max_voxels=ingest.max_voxels,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -57,10 +70,12 @@ async def open_pipeline(
             configured.
 
     Raises:
-        InvalidInputError: A file of the trace collector cannot be used.
+        InvalidInputError: The rules file or a file of the trace collector cannot be used.
+        NotFoundError: The rules file cannot be read.
         ModelUnavailableError: The embedded Triton does not start.
     """
-    triton, ingest = settings.triton, settings.ingest
+    triton = settings.triton
+    rules = load_rules(settings.selection.rules, TASKS)
     async with contextlib.AsyncExitStack() as stack:
         url = await (triton_url or stack.enter_async_context(open_triton(settings, metrics)))
         client = await stack.enter_async_context(
@@ -68,13 +83,8 @@ async def open_pipeline(
         )
         yield Pipeline(
             client,
-            limits=IngestLimits(
-                max_files=ingest.max_files,
-                max_bytes=ingest.max_bytes,
-                max_uncompressed_bytes=ingest.max_uncompressed_bytes,
-                max_ratio=ingest.max_ratio,
-                max_voxels=ingest.max_voxels,
-            ),
+            limits=ingest_limits(settings),
+            rules=rules,
             metrics=metrics,
             precision=triton.precision,
             chunk=settings.inference.chunk,

@@ -13,15 +13,16 @@ from jaxtyping import Float
 
 from entrust.conflict import probe_shifts
 from entrust.contract import TASKS, ModelCard, Task, get_task
-from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError
+from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError, TooLargeError
 from entrust.sampling import SAMPLERS
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
 from service.encode import ResultFile, encode
 from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
-from service.ingest import IngestLimits, read_nifti_study, read_study
+from service.ingest import IngestLimits, inspect_study, read_nifti_study, read_study
 from service.observability.activities import Activities
 from service.observability.metrics import Metrics
 from service.prepare import describe_appearance, prepare_case
+from service.selection import Rules, Selection, select
 from service.study import Case, Study
 from service.summary import Provenance
 from service.trust import summarise
@@ -31,6 +32,8 @@ CARD_SECONDS = 1.0
 """How long an answer about the served models is believed: readiness is polled, Triton should not be."""
 RECOVERY_SECONDS = 10.0
 RETRY_SECONDS = 0.2
+MAX_EXPLAINED_SERIES = 200
+"""A study has tens of series; an explanation of thousands would be read by nobody."""
 
 Source = Path | Mapping[str, Path]
 """A folder or file of one study, or one NIfTI file by modality slug."""
@@ -87,14 +90,16 @@ class Pipeline:
     Args:
         client: Triton.
         limits: Bounds on what is read.
+        rules: Which series plays which role.
         metrics: Told of stages, warnings and trust.
         precision: What the deployed engines compute in, a label of the metrics.
         chunk: Slices in one call to Triton.
     """
 
     def __init__(
-        self, client: TritonClient, *, limits: IngestLimits, metrics: Metrics, precision: str, chunk: int
+        self, client: TritonClient, *, limits: IngestLimits, rules: Rules, metrics: Metrics, precision: str, chunk: int
     ) -> None:
+        self.rules = rules
         self._client = client
         self._limits = limits
         self._metrics = metrics
@@ -140,7 +145,7 @@ class Pipeline:
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
         with run.stage("prepare"):
-            case = await run.in_thread(prepare_case, study, task, assignment=request.assignment)
+            case = await run.in_thread(_prepare, study, task, self.rules, request.assignment)
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)
         appearance = await run.in_thread(describe_appearance, case)
@@ -185,6 +190,19 @@ class Pipeline:
         with run.stage("encode"):
             summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
             return tuple(await run.in_thread(encode, case, trust_map, summary, card, provenance))
+
+    async def explain_selection(self, source: Path, rules: Rules, *, task: str = "") -> Selection:
+        """Say what rules make of a study, without segmenting it.
+
+        Args:
+            source: Folder or file.
+            rules: What to choose by.
+            task: The task that is asked for; the first of the rules that fits when empty.
+
+        Raises:
+            EnTrustError: The study cannot be read, or a limit was passed.
+        """
+        return await asyncio.to_thread(explain_selection, source, rules, self._limits, task=task)
 
     async def _trust(self, run: "_Run", case: Case, card: ModelCard, inference: InferenceResult) -> TrustMap:
         task, hypotheses = case.task, inference.hypotheses
@@ -245,6 +263,23 @@ class _Run:
     def check(self) -> None:
         if self.cancelled.is_set():
             raise CancelledError("The job was cancelled before it ended.")
+
+
+def explain_selection(source: Path, rules: Rules, limits: IngestLimits, *, task: str = "") -> Selection:
+    """Say what rules make of a study, from its headers alone; see :meth:`Pipeline.explain_selection`."""
+    series = inspect_study(source, limits=limits)
+    if len(series) > MAX_EXPLAINED_SERIES:
+        raise TooLargeError(
+            f"The study has more than {MAX_EXPLAINED_SERIES} series.",
+            fix="Send those that the rules are about.",
+            details={"series": len(series), "limit": MAX_EXPLAINED_SERIES},
+        )
+    return select(series, rules, TASKS, task=task and get_task(task).name)
+
+
+def _prepare(study: Study, task: Task, rules: Rules, assignment: Mapping[str, str]) -> Case:
+    selection = select([series.header for series in study.series], rules, TASKS, task=task.name, assignment=assignment)
+    return prepare_case(study, task, selection.cast(study))
 
 
 def _read(source: Source, limits: IngestLimits) -> Study:

@@ -174,6 +174,16 @@ class IngestSettings(_Group):
     max_voxels: int = Field(default=512 * 512 * 2048, ge=1, le=2**33)
 
 
+class SelectionSettings(_Group):
+    """Which task, and which series plays which role.
+
+    Attributes:
+        rules: Rules file (docs/selection.md); the program's own when empty.
+    """
+
+    rules: Path | None = None
+
+
 class MetricsSettings(_Group):
     """What is told to Prometheus.
 
@@ -236,6 +246,7 @@ class Settings(BaseSettings):
     jobs: JobsSettings = JobsSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
+    selection: SelectionSettings = SelectionSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
     traces: TracesSettings = TracesSettings()

@@ -1,4 +1,4 @@
-"""The values that travel between the rooms: what was sent (Study, Series) and what the networks see (Case)."""
+"""The values that travel between the rooms: from what was sent (Study, Series) to what the networks see (Case)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +26,33 @@ class Warned:
 
 
 @dataclass(frozen=True, eq=False)
+class SeriesHeader:
+    """What is known of a series before its pixels are read: enough to choose by.
+
+    Attributes:
+        uid: SeriesInstanceUID; empty for NIfTI. Never logged.
+        dicom_modality: ``CT``, ``MR``, ``PT`` by SOP class, (0008,0060) for what is no volume; empty for NIfTI.
+        description: SeriesDescription and ProtocolName. Never logged.
+        frame_of_reference_uid: (0020,0052); empty when unknown. Never logged.
+        attributes: Tags by DICOM keyword, plain Python values. Never logged.
+        num_images: Image planes; files for what is no volume.
+        grid: Where the volume lies; ``None`` where there is none.
+        refused: Why it is no volume; ``None`` where it is one.
+        role: Modality slug when the caller gave it, else empty.
+    """
+
+    uid: str
+    dicom_modality: str
+    description: str
+    frame_of_reference_uid: str
+    attributes: Mapping[str, Any]
+    num_images: int
+    grid: Grid | None = None
+    refused: EnTrustError | None = None
+    role: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Series:
     """One acquired volume.
 
@@ -36,7 +63,7 @@ class Series:
         frame_of_reference_uid: (0020,0052); empty when unknown. Never logged.
         volume: Rescaled values, float32, on the series' own grid; depth in the order of increasing position.
         units: ``HU``, ``BQML``, ``SUV`` or ``arbitrary``.
-        attributes: The tags that ``prepare`` reads, by DICOM keyword, plain Python values.
+        attributes: Tags by DICOM keyword, plain Python values. Never logged.
         datasets: pydicom headers, one per depth index (one in all for multi-frame); empty for NIfTI.
             Opaque outside the rooms that own DICOM.
         role: Modality slug when the caller gave it (NIfTI, explicit assignment), else empty.
@@ -51,6 +78,20 @@ class Series:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     datasets: tuple[Any, ...] = ()
     role: str = ""
+
+    @property
+    def header(self) -> SeriesHeader:
+        """What was known of it before its pixels were read."""
+        return SeriesHeader(
+            uid=self.uid,
+            dicom_modality=self.dicom_modality,
+            description=self.description,
+            frame_of_reference_uid=self.frame_of_reference_uid,
+            attributes=self.attributes,
+            num_images=self.volume.grid.shape[0],
+            grid=self.volume.grid,
+            role=self.role,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +126,25 @@ class Study:
     warnings: tuple[Warned, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Which series of a study plays which modality of a task.
+
+    Attributes:
+        series: Series by modality slug, in the task's order.
+        warnings: Tolerances used in choosing.
+        named: Slugs whose series the caller named; one that cannot be used is then an error.
+        left_out: Slugs that the caller left out.
+        required: Slugs without which there is no answer.
+    """
+
+    series: Mapping[str, Series]
+    warnings: tuple[Warned, ...] = ()
+    named: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

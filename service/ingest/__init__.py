@@ -2,6 +2,6 @@
 
 from service.ingest.archive import extract_zip
 from service.ingest.limits import IngestLimits
-from service.ingest.reader import read_nifti_study, read_study
+from service.ingest.reader import inspect_study, read_nifti_study, read_study
 
-__all__ = ["IngestLimits", "extract_zip", "read_nifti_study", "read_study"]
+__all__ = ["IngestLimits", "extract_zip", "inspect_study", "read_nifti_study", "read_study"]

@@ -9,10 +9,18 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from entrust.errors import EnTrustError, InvalidInputError, TooLargeError, UnsupportedMediaError
-from service.ingest.headers import PARSE_FAILURES, deviations, drop_unreadable, read_header
+from service.ingest.headers import (
+    PARSE_FAILURES,
+    attributes,
+    describe,
+    deviations,
+    drop_unreadable,
+    image_type,
+    read_header,
+)
 from service.ingest.limits import IngestLimits
-from service.ingest.series import build_series
-from service.study import Refused, Series, Study, Warned
+from service.ingest.series import build_series, inspect_series
+from service.study import Refused, Series, SeriesHeader, Study, Warned
 
 _VOLUME_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
@@ -27,6 +35,11 @@ _VOLUME_CLASSES = {
 }
 """SOP classes whose objects can be slices of a volume: classic, enhanced and legacy converted enhanced."""
 
+_NOT_AN_IMAGE = UnsupportedMediaError(
+    "The objects hold no images.",
+    fix="Nothing is to be done: they are structure sets, segmentations or reports.",
+)
+
 
 @dataclass
 class _Findings:
@@ -36,6 +49,7 @@ class _Findings:
     warnings: list[Warned] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     refused: list[Refused] = field(default_factory=list)
+    others: dict[str, list[tuple[Dataset, EnTrustError]]] = field(default_factory=lambda: defaultdict(list))
     voxels: int = 0
 
 
@@ -69,6 +83,51 @@ def read_dicom(paths: Iterable[Path], limits: IngestLimits) -> Study:
     )
 
 
+def inspect_dicom(paths: Iterable[Path], limits: IngestLimits) -> tuple[SeriesHeader, ...]:
+    """Say what every series of a study is, and why it is no volume where it is none, from the headers alone.
+
+    Raises:
+        InvalidInputError: The images belong to more than one patient.
+        TooLargeError: A limit was passed.
+    """
+    found = _Findings()
+    with deviations():
+        groups = _by_series(paths, found, limits)
+        volumes = [_inspect(members, found, limits) for members in groups]
+        others = [_header(str(o[0][0].get("Modality") or ""), o[0][0], len(o), o[0][1]) for o in found.others.values()]
+    return *volumes, *others
+
+
+def _inspect(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> SeriesHeader:
+    header = members[0][1]
+    dicom_modality = _VOLUME_CLASSES[str(header.SOPClassUID)]
+    try:
+        _check_purpose(header)
+        series, voxels = inspect_series(members, dicom_modality, limits.max_voxels - found.voxels)
+    except TooLargeError:
+        raise
+    except EnTrustError as error:
+        return _header(dicom_modality, header, len(members), error)
+    except PARSE_FAILURES as error:
+        return _header(dicom_modality, header, len(members), _damaged(error))
+    found.voxels += voxels
+    return series
+
+
+def _header(dicom_modality: str, header: Dataset, num_images: int, refused: EnTrustError) -> SeriesHeader:
+    """Return the header of what is no volume."""
+    tags = attributes(header)
+    return SeriesHeader(
+        uid=str(tags.get("SeriesInstanceUID", "")),
+        dicom_modality=dicom_modality,
+        description=describe(tags),
+        frame_of_reference_uid=str(tags.get("FrameOfReferenceUID", "")),
+        attributes=tags,
+        num_images=num_images,
+        refused=refused,
+    )
+
+
 def _by_series(paths: Iterable[Path], found: _Findings, limits: IngestLimits) -> list[list[tuple[Path, Dataset]]]:
     """Group image files by SeriesInstanceUID, in the order of series number; set the other files aside."""
     groups: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
@@ -83,6 +142,7 @@ def _by_series(paths: Iterable[Path], found: _Findings, limits: IngestLimits) ->
             header, reason, error = Dataset(), "unreadable-file", unreadable
         if reason:
             found.skipped[reason] += 1
+            found.others[str(header.get("SeriesInstanceUID") or "")].append((header, error or _NOT_AN_IMAGE))
             if error is not None:
                 found.refused.append(Refused(str(header.get("Modality") or ""), error))
             continue
@@ -123,21 +183,29 @@ def _add_series(members: list[tuple[Path, Dataset]], found: _Findings, limits: I
     header = members[0][1]
     dicom_modality = _VOLUME_CLASSES[str(header.SOPClassUID)]
     try:
-        if _is_localizer(header):
-            raise UnsupportedMediaError("The images are localizers.", fix="Send the diagnostic series.")
+        _check_purpose(header)
         series, warnings = build_series(members, dicom_modality, limits.max_voxels - found.voxels)
     except TooLargeError:
         raise
     except EnTrustError as error:
         _refuse(members, dicom_modality, error, found)
     except PARSE_FAILURES as error:
-        unreadable = InvalidInputError("Tags of a series are damaged.", fix="Export the study again from its source.")
-        unreadable.__cause__ = error
-        _refuse(members, dicom_modality, unreadable, found)
+        _refuse(members, dicom_modality, _damaged(error), found)
     else:
         found.series.append(series)
         found.warnings.extend(warnings)
         found.voxels += series.volume.array.size
+
+
+def _damaged(cause: Exception) -> InvalidInputError:
+    error = InvalidInputError("Tags of a series are damaged.", fix="Export the study again from its source.")
+    error.__cause__ = cause
+    return error
+
+
+def _check_purpose(header: Dataset) -> None:
+    if _is_localizer(header):
+        raise UnsupportedMediaError("The images are localizers.", fix="Send the diagnostic series.")
 
 
 def _refuse(members: list[tuple[Path, Dataset]], dicom_modality: str, error: EnTrustError, found: _Findings) -> None:
@@ -153,9 +221,7 @@ def _refuse(members: list[tuple[Path, Dataset]], dicom_modality: str, error: EnT
 
 
 def _is_localizer(header: Dataset) -> bool:
-    image_type = header.get("ImageType")
-    values = [image_type] if isinstance(image_type, str) else list(image_type or ())
-    return bool({str(v).upper() for v in values} & {"LOCALIZER", "SCOUT", "TOPOGRAM"})
+    return bool(image_type(header) & {"LOCALIZER", "SCOUT", "TOPOGRAM"})
 
 
 def _number(header: Dataset) -> int | None:

@@ -5,12 +5,13 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
@@ -32,16 +33,17 @@ PARSE_FAILURES = (
 )  # fmt: skip
 """What pydicom and the decoders below it raise on data that break the standard; seen by fuzzing."""
 
-_KEYWORDS = (
-    "SOPClassUID", "StudyInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName", "ImageType",
-    "BodyPartExamined", "Manufacturer", "ScanningSequence", "SequenceVariant", "SequenceName", "PulseSequenceName",
-    "ScanOptions",
-    "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength", "InversionTime", "FlipAngle",
-    "ContrastBolusAgent", "DiffusionBValue", "SliceThickness", "SpacingBetweenSlices", "ConvolutionKernel",
-    "Units", "SUVType", "DecayCorrection", "CorrectedImage", "PatientWeight", "SeriesDate", "SeriesTime",
-    "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "FrameReferenceTime", "DecayCorrectionDateTime",
-    "PixelPaddingValue", "AttenuationCorrectionMethod", "DecayCorrected",
+_PLAIN_VRS = frozenset(
+    {
+        "AE", "AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "SV", "TM",
+        "UC", "UI", "UL", "UR", "US", "UT", "UV",
+    }
 )  # fmt: skip
+"""Value representations that are text or numbers (PS3.5 6.2)."""
+_MAX_VALUES = 64
+_MAX_CHARACTERS = 1024
+"""Longer values decide nothing, and one of them is copied per series."""
+_REQUEST_KEYWORDS = ("RequestedProcedurePriority", "RequestedProcedureDescription", "ReasonForTheRequestedProcedure")
 _DOSE_KEYWORDS = (
     "RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime",
     "RadiopharmaceuticalStartDateTime",
@@ -53,6 +55,7 @@ _MACROS = {  # of enhanced objects (PS3.3 C.8.13): keyword → (sequence, keywor
     "InversionTime": ("MRModifierSequence", "InversionTimes"),
     "DiffusionBValue": ("MRDiffusionSequence", "DiffusionBValue"),
 }
+_NESTED = {"RadiopharmaceuticalInformationSequence": _DOSE_KEYWORDS, "RequestAttributesSequence": _REQUEST_KEYWORDS}
 _PRIVATE = {
     "PhilipsSUVScaleFactor": (0x7053, "Philips PET Private Group", 0x00),
     "PhilipsActivityScaleFactor": (0x7053, "Philips PET Private Group", 0x09),
@@ -130,27 +133,52 @@ def plain(value: Any) -> Any:
 
 
 def attributes(ds: Dataset) -> dict[str, Any]:
-    """Return the tags that choose roles and scale intensities, by keyword; absent and empty ones are left out."""
-    found: dict[str, Any] = {}
-    for keyword in _KEYWORDS:
-        found[keyword] = _get(ds, keyword)
+    """Return the tags that choose roles and scale intensities, by keyword; absent and empty ones are left out.
+
+    These are the text and numbers of the top level; timing and diffusion of enhanced objects, the dose of PET, and the
+    priority of the request from the sequences that hold them.
+    """
+    found = {element.keyword: plain(element.value) for element in _plain_elements(ds)}
     groups = [
         *(ds.get("SharedFunctionalGroupsSequence") or []),
         *(ds.get("PerFrameFunctionalGroupsSequence") or [])[:1],
     ]
     for keyword, (sequence, inner) in _MACROS.items():
         items = [item for group in groups for item in group.get(sequence) or []]
-        if found[keyword] is None and items:
+        if found.get(keyword) is None and items:
             found[keyword] = _get(items[0], inner)
-    doses = ds.get("RadiopharmaceuticalInformationSequence") or [Dataset()]
-    for keyword in _DOSE_KEYWORDS:
-        found[keyword] = _get(doses[0], keyword)
+    for sequence, keywords in _NESTED.items():
+        for item in (ds.get(sequence) or [])[:1]:
+            found |= {keyword: value for keyword in keywords if (value := _get(item, keyword)) is not None}
     for name, (group, creator, element) in _PRIVATE.items():
         try:
             found[name] = plain(ds.private_block(group, creator)[element].value)
         except (KeyError, *PARSE_FAILURES):
             continue
     return {name: value for name, value in found.items() if value is not None and value != ()}
+
+
+def image_type(ds: Dataset) -> frozenset[str]:
+    """Return the values of (0008,0008) in upper case, whatever their places."""
+    value = ds.get("ImageType")
+    return frozenset(str(v).upper() for v in ([value] if isinstance(value, str) else list(value or ())))
+
+
+def describe(found: Mapping[str, Any]) -> str:
+    """Return what technologists wrote: SeriesDescription and ProtocolName."""
+    return " ".join(str(found[k]) for k in ("SeriesDescription", "ProtocolName") if k in found)
+
+
+def _plain_elements(ds: Dataset) -> Iterator[DataElement]:
+    for tag in ds.keys():  # noqa: SIM118  (iterating a Dataset parses every element, and one may not be readable)
+        try:
+            element = ds[tag]
+            fits = not (isinstance(element.value, MultiValue) and len(element.value) > _MAX_VALUES)
+            if element.keyword and element.VR in _PLAIN_VRS and fits and len(str(element.value)) <= _MAX_CHARACTERS:
+                plain(element.value)
+                yield element
+        except PARSE_FAILURES:  # one unreadable value is as good as none
+            continue
 
 
 def _get(ds: Dataset, keyword: str) -> Any:

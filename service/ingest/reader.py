@@ -3,17 +3,18 @@
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from entrust.errors import EnTrustError, InvalidInputError, TooLargeError, UnsupportedMediaError
 from service.ingest.archive import extract_zip
-from service.ingest.dicom import read_dicom
+from service.ingest.dicom import inspect_dicom, read_dicom
 from service.ingest.limits import IngestLimits
 from service.ingest.nifti import read_nifti
 from service.ingest.sniffing import FileKind, sniff
-from service.study import Refused, Series, Study, Warned
+from service.study import Refused, Series, SeriesHeader, Study, Warned
 
 _SEND = "Send DICOM (a folder, a zip or a file) or NIfTI, one file per modality."
 
@@ -38,10 +39,7 @@ def read_study(path: Path, *, limits: IngestLimits | None = None) -> Study:
         TooLargeError: A limit was passed.
     """
     limits = limits or IngestLimits()
-    if not path.exists():
-        raise InvalidInputError("The path does not exist.", fix=_SEND)
-    with tempfile.TemporaryDirectory() as unpacked:
-        files = _collect(path, Path(unpacked), limits)
+    with _unpacked(path, limits) as files:
         aside = Counter({str(kind): len(files[kind]) for kind in (FileKind.EMPTY, FileKind.UNKNOWN) if files[kind]})
         if files[FileKind.ZIP]:
             aside["nested-archive"] = len(files[FileKind.ZIP])
@@ -56,6 +54,27 @@ def read_study(path: Path, *, limits: IngestLimits | None = None) -> Study:
     warnings = tuple(Warned(reason, f"{count} files were left out: {reason}.") for reason, count in aside.items())
     skipped = Counter(study.skipped) + aside
     return replace(study, skipped=dict(skipped), warnings=(*study.warnings, *warnings))
+
+
+def inspect_study(path: Path, *, limits: IngestLimits | None = None) -> tuple[SeriesHeader, ...]:
+    """Say what every series is that :func:`read_study` would meet, those that it would leave aside as well.
+
+    Pixels are read only where tags cannot decide: damage and compressions that are not decoded here stay unseen.
+
+    Args:
+        path: Folder or file.
+        limits: Bounds.
+
+    Raises:
+        InvalidInputError: Nothing there, empty or damaged files, or images of more than one patient.
+        UnsupportedMediaError: Neither DICOM nor NIfTI.
+        TooLargeError: A limit was passed.
+    """
+    limits = limits or IngestLimits()
+    with _unpacked(path, limits) as files:
+        if files[FileKind.DICOM]:
+            return inspect_dicom(files[FileKind.DICOM], limits)
+    return tuple(series.header for series in read_study(path, limits=limits).series)
 
 
 def read_nifti_study(files: Mapping[str, Path], *, limits: IngestLimits | None = None) -> Study:
@@ -79,6 +98,15 @@ def read_nifti_study(files: Mapping[str, Path], *, limits: IngestLimits | None =
             )
         series.append(read_nifti(path, limits, role=role))
     return Study(source="nifti", uid="", series=tuple(series))
+
+
+@contextmanager
+def _unpacked(path: Path, limits: IngestLimits) -> Iterator[dict[FileKind, list[Path]]]:
+    """Sort all files by what they are; what zips held lives as long as the context."""
+    if not path.exists():
+        raise InvalidInputError("The path does not exist.", fix=_SEND)
+    with tempfile.TemporaryDirectory() as folder:
+        yield _collect(path, Path(folder), limits)
 
 
 def _collect(path: Path, unpacked: Path, limits: IngestLimits) -> dict[FileKind, list[Path]]:

@@ -1,6 +1,7 @@
 """The image files of one series → one volume on a regular grid."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,63 @@ import numpy as np
 from jaxtyping import Float
 from pydicom.dataset import Dataset
 
-from entrust.errors import GeometryConflictError, InvalidInputError, TooLargeError
+from entrust.errors import GeometryConflictError, InvalidInputError, TooLargeError, UnsupportedMediaError
 from entrust.volume import Volume
 from service.ingest.frames import Frame, frames_of
-from service.ingest.headers import attributes, plain
+from service.ingest.headers import attributes, describe, image_type, plain
 from service.ingest.pixels import check_greyscale, real_world, stored_pixels
 from service.ingest.stacking import Order, regular_grid, sort_planes
-from service.study import Series, Warned
+from service.study import Series, SeriesHeader, Warned
+
+
+@dataclass(frozen=True, eq=False)
+class _Stack:
+    """The planes of one series in order; several may lie at one place."""
+
+    frames: list[Frame]
+    order: Order
+    kept: list[int]  # index of the first frame at each place
+
+    @property
+    def planes(self) -> list[Frame]:
+        return [self.frames[i] for i in self.kept]
+
+    @property
+    def repeats(self) -> int:
+        return len(self.frames) - len(self.kept)
+
+
+def inspect_series(
+    members: Sequence[tuple[Path, Dataset]], dicom_modality: str, voxels_left: int
+) -> tuple[SeriesHeader, int]:
+    """Say what :func:`build_series` would build; pixels are read only where two slices lie at one place.
+
+    Args:
+        members: Files and their headers.
+        dicom_modality: ``CT``, ``MR`` or ``PT``.
+        voxels_left: How many voxels may still be read.
+
+    Returns:
+        The header, and the number of voxels.
+
+    Raises:
+        EnTrustError: As :func:`build_series`, save for what shows only in decoding.
+    """
+    stack = _stack(members, voxels_left)
+    if stack.repeats:
+        _check_repeats(_decode(stack.frames), stack.order)
+    grid = regular_grid(stack.planes)
+    header = stack.planes[0].header
+    found = attributes(header) | _by_slice(stack.planes, _is_multi_frame(header))
+    return SeriesHeader(
+        uid=str(header.get("SeriesInstanceUID") or ""),
+        dicom_modality=dicom_modality,
+        description=describe(found),
+        frame_of_reference_uid=str(header.get("FrameOfReferenceUID") or ""),
+        attributes=found,
+        num_images=grid.shape[0],
+        grid=grid,
+    ), int(np.prod(grid.shape))
 
 
 def build_series(
@@ -32,53 +83,65 @@ def build_series(
         The series, its slices in the order of increasing position along the normal, and the tolerances used.
 
     Raises:
-        UnsupportedMediaError: Colour images, or a compression that is not decoded.
+        UnsupportedMediaError: Colour images, mosaics, or a compression that is not decoded.
         GeometryConflictError: Slices that do not form one regular grid.
         InvalidInputError: Damaged pixels or tags, or values that are not finite.
         TooLargeError: More voxels than are left.
     """
+    stack = _stack(members, voxels_left)
+    if not stack.repeats and len(stack.kept) > 1:
+        regular_grid(stack.planes)  # refuse before decoding; a lone slice is decoded first, to name damage
+    planes = _decode(stack.frames)
+    _check_repeats(planes, stack.order)
+    volume = Volume(np.stack([planes[i] for i in stack.kept]), regular_grid(stack.planes))
+
+    warnings: list[Warned] = []
+    if stack.repeats:
+        warnings.append(Warned("duplicate-slice", f"{stack.repeats} slices were there twice, with equal pixels."))
+    header = stack.planes[0].header
+    multi_frame = _is_multi_frame(header)
+    if dicom_modality == "MR" and str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
+        # Arbitrary units: what is meant is the picture, which this interpretation shows inverted.
+        volume = volume.with_array(volume.array.max() + volume.array.min() - volume.array)
+        warnings.append(Warned("monochrome1-inverted", "An MR series with inverted greyscale was turned around."))
+    if not multi_frame and stack.kept not in (sorted(stack.kept), sorted(stack.kept, reverse=True)):
+        warnings.append(Warned("slice-order-shuffled", "Slices came unordered and were sorted by position."))
+    found = attributes(header) | _by_slice(stack.planes, multi_frame)
+    return Series(
+        uid=str(header.get("SeriesInstanceUID") or ""),
+        dicom_modality=dicom_modality,
+        description=describe(found),
+        frame_of_reference_uid=str(header.get("FrameOfReferenceUID") or ""),
+        volume=volume,
+        units={"CT": "HU", "MR": "arbitrary"}.get(dicom_modality) or _pet_units(header),
+        attributes=found,
+        datasets=(header,) if multi_frame else tuple(frame.header for frame in stack.planes),
+    ), warnings
+
+
+def _stack(members: Sequence[tuple[Path, Dataset]], voxels_left: int) -> _Stack:
     frames = _frames(members)
     if len(frames) * int(np.prod(frames[0].shape)) > voxels_left:
         raise TooLargeError("The volumes have too many voxels.", fix="Send fewer or smaller series.")
     order = sort_planes(frames)
     new = np.diff(order.place, prepend=-1) > 0
-    kept = [int(i) for i in order.index[new]]
-    stack = [frames[i] for i in kept]
-    if len(kept) == len(frames) > 1:
-        regular_grid(stack)  # refuse before decoding; a lone slice is decoded first, to name damage where there is any
-    planes = _decode(frames)
-    _check_repeats(planes, order)
-    volume = Volume(np.stack([planes[i] for i in kept]), regular_grid(stack))
+    return _Stack(frames, order, [int(i) for i in order.index[new]])
 
-    warnings: list[Warned] = []
-    if repeats := len(frames) - len(kept):
-        warnings.append(Warned("duplicate-slice", f"{repeats} slices were there twice, with equal pixels."))
-    header = stack[0].header
-    multi_frame = "PerFrameFunctionalGroupsSequence" in header
-    if dicom_modality == "MR" and str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
-        # Arbitrary units: what is meant is the picture, which this interpretation shows inverted.
-        volume = volume.with_array(volume.array.max() + volume.array.min() - volume.array)
-        warnings.append(Warned("monochrome1-inverted", "An MR series with inverted greyscale was turned around."))
-    if not multi_frame and kept not in (sorted(kept), sorted(kept, reverse=True)):
-        warnings.append(Warned("slice-order-shuffled", "Slices came unordered and were sorted by position."))
-    found = attributes(header) | _by_slice(stack, multi_frame)
-    return Series(
-        uid=str(header.get("SeriesInstanceUID") or ""),
-        dicom_modality=dicom_modality,
-        description=" ".join(str(found[k]) for k in ("SeriesDescription", "ProtocolName") if k in found),
-        frame_of_reference_uid=str(header.get("FrameOfReferenceUID") or ""),
-        volume=volume,
-        units={"CT": "HU", "MR": "arbitrary"}.get(dicom_modality) or _pet_units(header),
-        attributes=found,
-        datasets=(header,) if multi_frame else tuple(frame.header for frame in stack),
-    ), warnings
+
+def _is_multi_frame(header: Dataset) -> bool:
+    return "PerFrameFunctionalGroupsSequence" in header
 
 
 def _frames(members: Sequence[tuple[Path, Dataset]]) -> list[Frame]:
     """Return all image planes of a series, after refusing what cannot be one volume whatever the planes say."""
     for _, header in members:
         check_greyscale(header)
-    if len(members) > 1 and any("PerFrameFunctionalGroupsSequence" in header for _, header in members):
+        if "MOSAIC" in image_type(header):
+            raise UnsupportedMediaError(
+                "The images are mosaics: each holds many slices side by side, and does not say where they lie.",
+                fix="Export the series as enhanced multi-frame DICOM, or as one image per slice.",
+            )
+    if len(members) > 1 and any(_is_multi_frame(header) for _, header in members):
         raise GeometryConflictError(
             "The series holds several multi-frame objects: several volumes, or parts of one.",
             fix="Send one volume per series.",

@@ -1,6 +1,7 @@
 """What a face needs of the rest of the service; given to it once, by the composition root."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.intake.access import Access
@@ -24,6 +25,7 @@ class Gateway:
         parameters: Bounds on what may be asked.
         max_wait_seconds: How long ``wait=true`` may hold an HTTP connection.
         work_folder: Where uploads lie.
+        dry_runs: Lets one caller at a time try rules on a study.
     """
 
     pipeline: Pipeline
@@ -34,3 +36,4 @@ class Gateway:
     parameters: ParameterLimits
     max_wait_seconds: float
     work_folder: Path
+    dry_runs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -12,10 +12,9 @@ from entrust.normalisation import normalise
 from entrust.presence import acquired
 from entrust.volume import Grid, Volume
 from service.prepare.region import axial_grid, body_box
-from service.prepare.roles import LEFT_OUT, assign_roles
 from service.prepare.suv import to_suv
 from service.resampling import coverage, resample
-from service.study import Case, Series, Study, Warned
+from service.study import Case, Cast, Series, Study, Warned
 
 _MR_RESOLUTION_MM = 1.0
 """In-plane low-pass before MR is sampled. The training images were sampled from 0.98 mm without one, so the networks
@@ -31,27 +30,26 @@ class _Scaled:
     acquired: Bool[np.ndarray, "d h w"] | None  # None: everywhere
 
 
-def prepare_case(study: Study, task: Task, *, assignment: Mapping[str, str] | None = None) -> Case:
+def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
     """Bring a study to the task's grid.
 
     Args:
         study: Decoded series.
         task: What is asked.
-        assignment: Modality slug → series number, description or SeriesInstanceUID, or ``none`` to leave it out.
+        cast: Which of them plays which modality.
 
     Returns:
         Every modality that could be used, on an axial grid over the reference series, cropped to the body.
 
     Raises:
-        InvalidInputError: Ambiguous roles, or a series that was named explicitly and cannot be used.
+        InvalidInputError: A series that was named explicitly, or is required, cannot be used.
         MissingModalityError: No series plays any role, or a required one.
         GeometryConflictError: Series in different frames of reference, or that do not overlap.
     """
-    chosen, warnings = assign_roles(study, task, assignment)
-    scaled, doubts = _scale(chosen, task, set(assignment or {}))
-    warnings = [*study.warnings, *warnings, *doubts]
+    scaled, doubts = _scale(cast, task)
+    warnings = [*study.warnings, *cast.warnings, *doubts]
     missing = tuple(slug for slug in task.slugs if slug not in scaled)
-    _check_enough(study, task, missing, chosen, assignment or {})
+    _check_enough(study, task, missing, cast)
     warnings += [
         Warned("modality-missing", f"No {task.modality(slug).title} was used; the answer is less certain without it.")
         for slug in missing
@@ -66,7 +64,7 @@ def prepare_case(study: Study, task: Task, *, assignment: Mapping[str, str] | No
         if not presence[slug].any():
             raise GeometryConflictError(
                 f"The {slug} series does not overlap the reference series.",
-                fix=f"Send series of the same region, or leave it out: {slug}={LEFT_OUT}.",
+                fix=f"Send series of the same region, or leave it out: {slug}=none.",
             )
     start, shape = body_box([task.modality(slug) for slug in scaled], intensities, presence, grid)
     box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
@@ -87,17 +85,17 @@ def prepare_case(study: Study, task: Task, *, assignment: Mapping[str, str] | No
     )
 
 
-def _scale(chosen: Mapping[str, Series], task: Task, named: set[str]) -> tuple[dict[str, _Scaled], list[Warned]]:
+def _scale(cast: Cast, task: Task) -> tuple[dict[str, _Scaled], list[Warned]]:
     """Bring series to their role's units; one that cannot be is left out with a warning, unless it was asked for."""
     scaled: dict[str, _Scaled] = {}
     warnings: list[Warned] = []
     failures: list[EnTrustError] = []
-    for slug, series in chosen.items():
+    for slug, series in cast.series.items():
         modality = task.modality(slug)
         try:
             array, doubts = to_suv(series) if modality.units == "SUV" else (series.volume.array, [])
         except EnTrustError as error:
-            if slug in named or slug in task.required:
+            if slug in cast.named | cast.required:
                 raise
             failures.append(error)
             warnings.append(Warned("modality-unusable", f"The {slug} series was left out: {error.message}"))
@@ -110,21 +108,19 @@ def _scale(chosen: Mapping[str, Series], task: Task, named: set[str]) -> tuple[d
     return scaled, warnings
 
 
-def _check_enough(
-    study: Study, task: Task, missing: tuple[str, ...], chosen: Mapping[str, Series], assignment: Mapping[str, str]
-) -> None:
+def _check_enough(study: Study, task: Task, missing: tuple[str, ...], cast: Cast) -> None:
     """Raise when a required modality, or every modality, is missing; with the cause when a refused series is it."""
-    lacking = task.slugs if len(missing) == len(task.slugs) else tuple(s for s in missing if s in task.required)
+    lacking = task.slugs if len(missing) == len(task.slugs) else tuple(s for s in missing if s in cast.required)
     if not lacking:
         return
-    wanted = {task.modality(slug).dicom_modality for slug in lacking if assignment.get(slug) != LEFT_OUT}
+    wanted = {task.modality(slug).dicom_modality for slug in lacking if slug not in cast.left_out}
     for refused in study.refused:
         if refused.dicom_modality in wanted:
             raise refused.error
     raise MissingModalityError(
         f"No series can be used as {' or '.join(task.modality(slug).title for slug in lacking)}.",
         fix=f"Send one, or say which series it is, for example {lacking[0]}=<series number or file>.",
-        details={"series": len(study.series), "used": len(chosen)},
+        details={"series": len(study.series), "used": len(cast.series)},
     )
 
 
@@ -139,7 +135,7 @@ def _check_one_space(used: Mapping[str, Series]) -> list[Warned]:
             f"The series used as {first} and {' and '.join(others)} lie in different frames of reference; "
             "they cannot be laid over each other.",
             fix="Send series of one frame of reference (registered to each other), or leave one out: "
-            + " or ".join(f"{slug}={LEFT_OUT}" for slug in (*others, first))
+            + " or ".join(f"{slug}=none" for slug in (*others, first))
             + ".",
             details={"frames_of_reference": len(set(known.values()))},
         )

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from service.api.rest.parameters import FIELDS
+from service.selection.loading import default_text
 from service.settings import DELIMITER, PREFIX, Settings
 from service.summary import Summary
 from tests.factories.studies import dicom_zip, nifti_files
@@ -21,6 +22,7 @@ DOCUMENT = (ROOT / "docs" / "api.md").read_text()
 
 async def test_its_commands_work(gateway: httpx.AsyncClient, tmp_path: Path) -> None:
     (tmp_path / "study.zip").write_bytes(dicom_zip())
+    (tmp_path / "rules.yaml").write_text(default_text())
     for name, content in nifti_files().values():
         (tmp_path / name).write_bytes(content)
     script = "\n".join(re.findall(r"^```sh\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL))
@@ -33,6 +35,7 @@ async def test_its_commands_work(gateway: httpx.AsyncClient, tmp_path: Path) -> 
     assert process.returncode == 0, errors.decode()
     assert b"event: succeeded" in told
     assert json.loads(told.splitlines()[-1])["type"] == "/problems/not-found"
+    assert json.loads((tmp_path / "explanation.json").read_bytes())["task"] == "oncology"
     assert json.loads((tmp_path / "summary.json").read_bytes())["task"]["name"] == "oncology"
     assert (tmp_path / "results.zip").read_bytes().startswith(b"PK")
     assert (tmp_path / "segmentation.dcm").read_bytes()[128:132] == b"DICM"

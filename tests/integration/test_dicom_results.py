@@ -16,10 +16,10 @@ from service.encode.identity import Identity
 from service.encode.objects import UNPAIRED
 from service.encode.results import to_source_geometry
 from service.ingest import IngestLimits, read_study
-from service.prepare import prepare_case
 from service.resampling import from_sitk
 from service.study import Case
 from tests.factories.dicom_cases import answer, read_case, usual_grids, write_study
+from tests.factories.selections import prepare
 from tests.factories.trust_maps import CARD, PROVENANCE, case_of
 
 LABEL = ONCOLOGY.labels[0].value
@@ -118,7 +118,7 @@ def test_a_real_study_passes_all(
     shared_data: Path, tmp_path: Path, dciodvfy: str, dcentvfy: str, segimage2itkimage: str
 ) -> None:
     folder = shared_data / "dicom_oncology" / "STS_001"
-    case = prepare_case(read_study(folder, limits=IngestLimits()), ONCOLOGY)
+    case = prepare(read_study(folder, limits=IngestLimits()), ONCOLOGY)
     middle_mm = case.grid.to_world((np.asarray([case.grid.shape]) - 1) / 2)[0]
     _check_everything(case, tuple(middle_mm), 30.0, tmp_path, dciodvfy, segimage2itkimage)
     # against the reference alone: the three source series contradict each other in StudyTime and StudyDescription

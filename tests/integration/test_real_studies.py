@@ -9,10 +9,10 @@ from entrust.contract import ONCOLOGY
 from entrust.errors import GeometryConflictError
 from entrust.normalisation import normalise
 from service.ingest import read_nifti_study, read_study
-from service.prepare import prepare_case
 from service.prepare.suv import to_suv
 from service.resampling import coverage, resample
 from service.study import Study
+from tests.factories.selections import prepare
 
 FILES = {"ct": "ct", "pet": "pet_suvx500", "t1": "mr_t1_norm4000"}
 
@@ -22,7 +22,7 @@ def test_a_dicom_study_becomes_the_training_images(patient: str, shared_data: Pa
     """The NIfTI of the same patient is what the networks were trained on; scale of MR and PET is theirs."""
     study = read_study(shared_data / "dicom_oncology" / patient)
     assert study.skipped == {"not-an-image": 3}, "the structure sets"
-    case = prepare_case(study, ONCOLOGY)
+    case = prepare(study, ONCOLOGY)
     assert case.missing == ()
     assert [series.units for series in case.used.values()] == ["HU", "SUV", "arbitrary"]
 
@@ -64,12 +64,12 @@ def test_raw_studies_of_two_frames_of_reference_get_a_clear_answer(raw_study: St
     ]
     assert "several-studies" in [w.code for w in raw_study.warnings]
     with pytest.raises(GeometryConflictError, match="pet and t1 lie in different frames of reference") as raised:
-        prepare_case(raw_study, ONCOLOGY)
+        prepare(raw_study, ONCOLOGY)
     assert "t1=none or pet=none" in raised.value.fix
 
 
 def test_the_raw_mr_alone_is_used_and_its_t2_is_not_taken_for_a_t1(raw_study: Study) -> None:
-    case = prepare_case(raw_study, ONCOLOGY, assignment={"pet": "none"})
+    case = prepare(raw_study, ONCOLOGY, assignment={"pet": "none"})
     assert case.used["t1"].description == "AXIAL SE T1 - RESEARCH"
     assert case.missing == ("ct", "pet")
     assert case.presence[2].mean() > 0.9
@@ -96,7 +96,7 @@ def test_activity_becomes_the_suv_that_others_computed(raw_study: Study, shared_
 def test_brain_nifti_is_read_in_place(shared_data: Path) -> None:
     folder = shared_data / "brain_ms"
     study = read_nifti_study({"t1": folder / "p07_t1.nii.gz"})
-    case = prepare_case(study, ONCOLOGY)
+    case = prepare(study, ONCOLOGY)
     assert case.missing == ("ct", "pet")
     whole = study.series[0].volume
     assert whole.array.shape == (126, 160, 127)

@@ -11,10 +11,10 @@ from entrust.errors import GeometryConflictError, InvalidInputError, MissingModa
 from entrust.normalisation import normalise
 from entrust.volume import Grid
 from service.ingest import read_study
-from service.prepare import prepare_case
 from service.prepare.region import axial_grid
 from service.study import Study
 from tests.factories.dicom_series import build_series, plane_grid, write_series
+from tests.factories.selections import prepare
 
 CT_GRID = Grid.axial((12, 60, 50), (3.27, 2.0, 2.0), (-40.0, -50.0, 100.0))
 PET_GRID = Grid.axial((12, 30, 25), (3.27, 4.0, 4.0), (-39.0, -49.0, 100.0))
@@ -47,7 +47,7 @@ def _study(folder: Path, *series: list[Dataset]) -> Study:
 
 
 def test_all_modalities_land_on_one_grid_in_their_units(tmp_path: Path) -> None:
-    case = prepare_case(_study(tmp_path, _series("t1"), _series("ct"), _series("pet")), ONCOLOGY)
+    case = prepare(_study(tmp_path, _series("t1"), _series("ct"), _series("pet")), ONCOLOGY)
     assert case.missing == ()
     assert list(case.used) == ["ct", "pet", "t1"]
     assert case.reference is case.used["ct"]
@@ -63,7 +63,7 @@ def test_all_modalities_land_on_one_grid_in_their_units(tmp_path: Path) -> None:
 
 
 def test_presence_follows_each_field_of_view(tmp_path: Path) -> None:
-    case = prepare_case(_study(tmp_path, _series("ct"), _series("t1")), ONCOLOGY)
+    case = prepare(_study(tmp_path, _series("ct"), _series("t1")), ONCOLOGY)
     index = np.stack(np.meshgrid(*map(np.arange, case.grid.shape), indexing="ij"), axis=-1).reshape(-1, 3).astype(float)
     within = MR_GRID.to_index(case.grid.to_world(index))
     expected = ((within > -0.5) & (within < np.asarray(MR_GRID.shape) - 0.5)).all(axis=1).reshape(case.grid.shape)
@@ -80,7 +80,7 @@ def test_padding_of_a_resampled_mr_is_absent(tmp_path: Path) -> None:
         pixels = np.frombuffer(ds.PixelData, "<u2").reshape(ds.Rows, ds.Columns).copy()
         pixels[:, :6] = 0
         ds.PixelData = pixels.tobytes()
-    case = prepare_case(_study(tmp_path, _series("ct"), series), ONCOLOGY)
+    case = prepare(_study(tmp_path, _series("ct"), series), ONCOLOGY)
     first_mm = MR_GRID.to_world(np.array([[0.0, 0.0, 5.5]]))[0][0]
     x_mm = case.grid.to_world(np.stack([np.zeros(case.grid.shape[2])] * 2 + [np.arange(case.grid.shape[2])], axis=1))[
         :, 0
@@ -91,7 +91,7 @@ def test_padding_of_a_resampled_mr_is_absent(tmp_path: Path) -> None:
 
 
 def test_empty_air_is_cropped_away_with_a_margin(tmp_path: Path) -> None:
-    case = prepare_case(_study(tmp_path, _series("ct")), ONCOLOGY)
+    case = prepare(_study(tmp_path, _series("ct")), ONCOLOGY)
     low, high = case.grid.corners_mm().min(axis=0), case.grid.corners_mm().max(axis=0)
     for axis in (0, 1):
         assert low[axis] + 2.0 >= -17.0 - 10.0
@@ -101,7 +101,7 @@ def test_empty_air_is_cropped_away_with_a_margin(tmp_path: Path) -> None:
 
 
 def test_a_missing_modality_is_said(tmp_path: Path) -> None:
-    case = prepare_case(_study(tmp_path, _series("pet")), ONCOLOGY)
+    case = prepare(_study(tmp_path, _series("pet")), ONCOLOGY)
     assert case.missing == ("ct", "t1")
     assert [w.code for w in case.warnings] == ["modality-missing", "modality-missing"]
     assert case.reference is case.used["pet"]
@@ -110,37 +110,37 @@ def test_a_missing_modality_is_said(tmp_path: Path) -> None:
 def test_a_required_modality_is_required(tmp_path: Path) -> None:
     task = replace(ONCOLOGY, required=("ct",))
     with pytest.raises(MissingModalityError, match="CT"):
-        prepare_case(_study(tmp_path, _series("pet")), task)
+        prepare(_study(tmp_path, _series("pet")), task)
 
 
 def test_the_cause_of_a_refused_series_is_told_where_it_is_needed(tmp_path: Path) -> None:
     holed = _series("ct")
     del holed[5]
     study = _study(tmp_path, holed, _series("pet"))
-    assert "series-refused" in [w.code for w in prepare_case(study, ONCOLOGY).warnings]
+    assert "series-refused" in [w.code for w in prepare(study, ONCOLOGY).warnings]
     with pytest.raises(GeometryConflictError, match="missing"):
-        prepare_case(study, replace(ONCOLOGY, required=("ct",)))
+        prepare(study, replace(ONCOLOGY, required=("ct",)))
     with pytest.raises(GeometryConflictError, match="missing"):
-        prepare_case(study, ONCOLOGY, assignment={"pet": "none"})
+        prepare(study, ONCOLOGY, assignment={"pet": "none"})
 
 
 def test_pet_that_cannot_become_suv_is_left_out_unless_it_was_named(tmp_path: Path) -> None:
     study = _study(tmp_path, _series("ct"), _series("pet", tags={"PatientWeight": None}))
-    case = prepare_case(study, ONCOLOGY)
+    case = prepare(study, ONCOLOGY)
     assert case.missing == ("pet", "t1")
     assert "modality-unusable" in [w.code for w in case.warnings]
     with pytest.raises(InvalidInputError, match="patient weight"):
-        prepare_case(study, ONCOLOGY, assignment={"pet": "2"})
+        prepare(study, ONCOLOGY, assignment={"pet": "2"})
     with pytest.raises(InvalidInputError, match="patient weight"):
-        prepare_case(study, ONCOLOGY, assignment={"ct": "none"})
+        prepare(study, ONCOLOGY, assignment={"ct": "none"})
 
 
 def test_different_frames_of_reference_are_refused_with_a_way_out(tmp_path: Path) -> None:
     study = _study(tmp_path, _series("ct"), _series("pet"), _series("t1", frame=generate_uid()))
     with pytest.raises(GeometryConflictError, match="used as ct and t1 lie in different frames") as raised:
-        prepare_case(study, ONCOLOGY)
+        prepare(study, ONCOLOGY)
     assert "t1=none" in raised.value.fix
-    assert prepare_case(study, ONCOLOGY, assignment={"t1": "none"}).missing == ("t1",)
+    assert prepare(study, ONCOLOGY, assignment={"t1": "none"}).missing == ("t1",)
 
 
 def test_series_that_do_not_overlap_are_refused(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_series_that_do_not_overlap_are_refused(tmp_path: Path) -> None:
     for ds in away:
         ds.ImagePositionPatient = [500.0, 500.0, float(ds.ImagePositionPatient[2])]
     with pytest.raises(GeometryConflictError, match="pet series does not overlap"):
-        prepare_case(_study(tmp_path, _series("ct"), away), ONCOLOGY)
+        prepare(_study(tmp_path, _series("ct"), away), ONCOLOGY)
 
 
 @pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal", "oblique"])

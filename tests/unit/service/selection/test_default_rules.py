@@ -6,10 +6,10 @@ import pytest
 from entrust.contract import ONCOLOGY
 from entrust.errors import InvalidInputError
 from entrust.volume import Volume
-from service.prepare.mr_sequences import mr_sequence
-from service.prepare.roles import assign_roles
+from service.selection.sequences import mr_sequence
 from service.study import Series, Study
 from tests.factories.dicom_series import plane_grid
+from tests.factories.selections import cast
 
 GRID = plane_grid("axial", shape=(2, 3, 4))
 
@@ -31,9 +31,8 @@ def _series(
 
 
 def _assign(*series: Series, **assignment: str) -> dict[str, int]:
-    study = Study("dicom", "", series)
-    chosen, _ = assign_roles(study, ONCOLOGY, assignment)
-    return {slug: one.attributes["SeriesNumber"] for slug, one in chosen.items()}
+    chosen = cast(Study("dicom", "", series), ONCOLOGY, assignment)
+    return {slug: one.attributes["SeriesNumber"] for slug, one in chosen.series.items()}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def _assign(*series: Series, **assignment: str) -> dict[str, int]:
     ],
 )
 def test_sequences_are_told_apart(description: str, tags: dict[str, Any], expected: str) -> None:
-    assert mr_sequence(_series("MR", description=description, **tags)) == expected
+    assert mr_sequence(_series("MR", description=description, **tags).header) == expected
 
 
 def test_the_ordinary_study() -> None:
@@ -92,16 +91,16 @@ def test_the_ordinary_study() -> None:
 
 def test_second_best_is_used_with_a_warning() -> None:
     study = Study("dicom", "", (_series("PT", 1, "NAC"), _series("MR", 2, "AX T1 GD")))
-    chosen, warnings = assign_roles(study, ONCOLOGY)
-    assert set(chosen) == {"pet", "t1"}
-    assert [w.code for w in warnings] == ["pet-not-attenuation-corrected", "contrast-agent"]
+    chosen = cast(study)
+    assert set(chosen.series) == {"pet", "t1"}
+    assert [w.code for w in chosen.warnings] == ["pet-not-attenuation-corrected", "contrast-agent"]
 
 
 def test_an_unknown_mr_is_used_only_when_it_is_alone() -> None:
     study = Study("dicom", "", (_series("MR", 1, "knee"),))
-    chosen, warnings = assign_roles(study, ONCOLOGY)
-    assert set(chosen) == {"t1"}
-    assert [w.code for w in warnings] == ["sequence-not-recognised"]
+    chosen = cast(study)
+    assert set(chosen.series) == {"t1"}
+    assert [w.code for w in chosen.warnings] == ["sequence-not-recognised"]
     assert _assign(_series("MR", 1, "knee"), _series("MR", 2, "AX T2")) == {}
 
 
@@ -137,10 +136,10 @@ def test_explicit_assignment() -> None:
 
 def test_nifti_goes_by_role_or_file_name() -> None:
     by_role = Study("nifti", "", (_series("", 1, role="pet"), _series("", 2, role="ct")))
-    assert {s: c.attributes["SeriesNumber"] for s, c in assign_roles(by_role, ONCOLOGY)[0].items()} == {
+    assert {s: c.attributes["SeriesNumber"] for s, c in cast(by_role).series.items()} == {
         "ct": 2,
         "pet": 1,
     }
     by_name = Study("nifti", "", (_series("", 1, "case_01-ct"), _series("", 2, "pet"), _series("", 3, "ct_pet_fused")))
-    chosen, _ = assign_roles(by_name, ONCOLOGY)
-    assert {s: c.description for s, c in chosen.items()} == {"ct": "case_01-ct", "pet": "pet"}
+    chosen = cast(by_name)
+    assert {s: c.description for s, c in chosen.series.items()} == {"ct": "case_01-ct", "pet": "pet"}

@@ -1,10 +1,11 @@
-"""Tell MR sequences apart by what technologists write and, failing that, by the physics of the contrast."""
+"""Tell MR sequences apart, and contrast agent from none, by what technologists write and the physics of the signal."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from service.study import Series
+from service.selection.tags import texts
+from service.study import SeriesHeader
 
 _NOT_ANATOMY = {
     *("localizer", "localiser", "scout", "survey", "loc", "smartbrain", "calibration", "calib", "asl", "fmri", "bold"),
@@ -19,24 +20,10 @@ _NAMES = {
     "t2": ("stir", "haste", "ssfse"),
 }
 _CONTRAST = {
-    *(
-        "gd",
-        "gad",
-        "gado",
-        "ce",
-        "post",
-        "postcontrast",
-        "postgd",
-        "contrast",
-        "kontrast",
-        "km",
-        "t1c",
-        "t1ce",
-        "t1post",
-    ),
+    *("gd", "gad", "gado", "ce", "post", "postcontrast", "postgd", "contrast", "kontrast", "km"),
+    *("t1c", "t1ce", "t1post"),
 }
 _NO_CONTRAST = ("pre", "precontrast", "without", "wo", "non", "noncontrast", "nativ", "native")
-_FAT_SATURATION = ("fs", "fatsat", "fat", "sat", "spir", "spair", "dixon", "stir")
 
 
 def words(text: str) -> list[str]:
@@ -44,26 +31,41 @@ def words(text: str) -> list[str]:
     return [word for word in re.split(r"[^a-z0-9+*]+", text.lower()) if word]
 
 
-def mr_sequence(series: Series) -> str:
+def mr_sequence(series: SeriesHeader) -> str:
     """Return ``t1``, ``t1c`` (with contrast agent), ``t2``, ``flair``, ``dwi``, ``adc``, ``other``; empty if unknown.
 
     The description decides where it names a sequence; otherwise echo, repetition and inversion times do. The times are
     the usual ranges at 1.5 and 3 T: short TE and TR weigh T1; long ones T2; a long inversion time nulls fluid.
     """
+    return recognise(series)[0]
+
+
+def recognise(series: SeriesHeader) -> tuple[str, str]:
+    """Return the sequence as :func:`mr_sequence` names it, and what told: ``description``, ``times`` or nothing."""
+    kind, by = _by_words(words(series.description), series.attributes), "description"
+    if not kind:
+        kind, by = _by_times(series.attributes), "times"
+    if kind == "t1" and has_contrast(series):
+        kind = "t1c"
+    return kind, by if kind else ""
+
+
+def has_contrast(series: SeriesHeader) -> bool:
+    """Tell whether a contrast agent was given.
+
+    Words against it (``pre``, ``native``, ``without`` …) decide first; then words for it (``gd``, ``+c``, ``post`` …)
+    or a ContrastBolusAgent that is not ``none``.
+    """
     spoken = words(series.description)
-    kind = _by_words(spoken, series.attributes) or _by_times(series.attributes)
-    return "t1c" if kind == "t1" and _has_contrast(spoken, series.attributes) else kind
-
-
-def is_fat_saturated(series: Series) -> bool:
-    """Tell whether the fat's signal was suppressed, which changes the contrast that a T1 network knows."""
-    options = series.attributes.get("ScanOptions", ())
-    options = (options,) if isinstance(options, str) else options
-    return "FS" in options or any(word in _FAT_SATURATION for word in words(series.description))
+    if any(word in _NO_CONTRAST for word in spoken):
+        return False
+    agent = str(series.attributes.get("ContrastBolusAgent", "")).strip().lower()
+    said = any(word in _CONTRAST or word in ("+c", "c+", "t1+c") or word.startswith("gado") for word in spoken)
+    return said or agent not in ("", "none", "no", "n", "0")
 
 
 def _by_words(spoken: list[str], attributes: Mapping[str, Any]) -> str:
-    image_type = {str(v).upper() for v in attributes.get("ImageType", ())}
+    image_type = {text.upper() for text in texts(attributes.get("ImageType"))}
     if image_type & {"ADC"}:
         return "adc"
     weighted = {w[:2] for w in spoken if re.fullmatch(r"t[12](w|wi|c|ce|se|tse|fse|post|\+c)?", w)}
@@ -91,19 +93,10 @@ def _by_times(attributes: Mapping[str, Any]) -> str:
         return "flair"
     if echo_ms >= 60 and repetition_ms >= 1500:
         return "t2"
-    sequence = attributes.get("ScanningSequence", ())
-    gradient_echo = "GR" in ((sequence,) if isinstance(sequence, str) else sequence)
+    gradient_echo = "GR" in texts(attributes.get("ScanningSequence"))
     if echo_ms <= (12 if gradient_echo else 30) and repetition_ms <= 1200:
         return "t1"
     return ""
-
-
-def _has_contrast(spoken: list[str], attributes: Mapping[str, Any]) -> bool:
-    if any(word in _NO_CONTRAST for word in spoken):
-        return False
-    agent = str(attributes.get("ContrastBolusAgent", "")).strip().lower()
-    said = any(word in _CONTRAST or word in ("+c", "c+", "t1+c") or word.startswith("gado") for word in spoken)
-    return said or agent not in ("", "none", "no", "n", "0")
 
 
 def _number(attributes: Mapping[str, Any], keyword: str) -> float | None:

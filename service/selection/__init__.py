@@ -1,0 +1,20 @@
+"""Which task, and which series plays which role: rules in one file, and an answer that explains itself."""
+
+from service.selection.choosing import Selection, select
+from service.selection.completeness import Arrival, Completeness, completeness
+from service.selection.explanation import Explanation
+from service.selection.loading import default_rules, load_rules, parse_rules
+from service.selection.rules import Rules
+
+__all__ = [
+    "Arrival",
+    "Completeness",
+    "Explanation",
+    "Rules",
+    "Selection",
+    "completeness",
+    "default_rules",
+    "load_rules",
+    "parse_rules",
+    "select",
+]
