@@ -31,7 +31,8 @@ from service.inference import TritonClient, load_card, run_inference
 from service.ingest import IngestLimits, read_study
 from service.observability.activities import Activities
 from service.observability.metrics import Metrics
-from service.prepare import prepare_case
+from service.pipeline import prepare_study
+from service.selection import default_rules
 from service.startup import REPOSITORY, make_metrics
 from service.study import Case
 
@@ -109,7 +110,7 @@ async def measure(
         num_steps: S.
     """
     task = get_task("oncology")
-    case = prepare_case(read_study(archive, limits=LIMITS), task)
+    case = prepare_study(read_study(archive, limits=LIMITS), task, default_rules())
     async with TritonClient(service.triton_address) as client:
         card = await load_card(client, task)
     executor = InProcessExecutor(REPOSITORY)

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from entrust.contract import TASKS
 from entrust.errors import InvalidInputError
 from service.api.rest.application import create_application
 from service.api.rpc.application import RpcLimits

@@ -145,7 +145,7 @@ class Pipeline:
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
         with run.stage("prepare"):
-            case = await run.in_thread(_prepare, study, task, self.rules, request.assignment)
+            case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)
         appearance = await run.in_thread(describe_appearance, case)
@@ -277,7 +277,18 @@ def explain_selection(source: Path, rules: Rules, limits: IngestLimits, *, task:
     return select(series, rules, TASKS, task=task and get_task(task).name)
 
 
-def _prepare(study: Study, task: Task, rules: Rules, assignment: Mapping[str, str]) -> Case:
+def prepare_study(study: Study, task: Task, rules: Rules, assignment: Mapping[str, str] | None = None) -> Case:
+    """Choose the series of a study and bring them to the task's grid.
+
+    Args:
+        study: Decoded series.
+        task: What is asked.
+        rules: Which series plays which role.
+        assignment: Series that the caller named, by modality.
+
+    Raises:
+        InvalidInputError: As :func:`service.prepare.prepare_case`, or the assignment names what is not there.
+    """
     selection = select([series.header for series in study.series], rules, TASKS, task=task.name, assignment=assignment)
     return prepare_case(study, task, selection.cast(study))
 
