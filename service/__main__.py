@@ -24,6 +24,7 @@ from entrust.errors import (
 from entrust.sampling import SAMPLERS
 from service.app import make_metrics, open_pipeline
 from service.app import serve as serve_faces
+from service.encode import Extra
 from service.observability.logs import configure_logging, describe_exception
 from service.pipeline import ModelState, SegmentationRequest, Source
 from service.settings import Settings, load_settings
@@ -101,6 +102,9 @@ def segment(
     num_steps: Annotated[int | None, typer.Option(min=1, help="S; the task's default when absent.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same input, seed and model: same masks and maps.")] = 0,
     sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = SAMPLERS[0],
+    extra_result: Annotated[
+        list[Extra] | None, typer.Option(help="A further DICOM result, where INPUT is DICOM; may be given again.")
+    ] = None,
 ) -> None:
     """Segment one study; starts an embedded Triton when none is configured."""
     known = get_task(task)
@@ -120,6 +124,7 @@ def segment(
         seed=seed,
         sampler=sampler,
         assignment=given if study is not None else {},
+        extra_results=tuple(extra for extra in Extra if extra in (extra_result or [])),
     )
     source: Source = study if study is not None else {slug: Path(path) for slug, path in given.items()}
     files = asyncio.run(_segment(settings, request, source))

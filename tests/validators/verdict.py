@@ -1,0 +1,101 @@
+"""What the programs say of the results of one study."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+
+from service.encode import Extra
+from service.encode.results import to_source_geometry
+from tests.factories.contours import fill_structures
+from tests.factories.dicom_cases import encode_case
+from tests.validators.programs import (
+    Geometry,
+    compare,
+    entity_errors,
+    object_errors,
+    read_mask,
+    report_errors,
+)
+from tests.validators.studies import PhantomStudy
+
+UNKNOWN_TO_VALIDATORS = ("labelmap.dcm",)
+"""Label map segmentations are newer than the validators."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        objects: DICOM results.
+        dciodvfy: Errors in objects by dciodvfy.
+        dcentvfy: Errors between the results and their sources by dcentvfy.
+        pixelmed: Errors of the report; None where the validator was not asked.
+        segments: Of each segment as dcmqi reads it.
+        contours: Of each structure as filled contours.
+    """
+
+    objects: int
+    dciodvfy: tuple[str, ...]
+    dcentvfy: tuple[str, ...]
+    pixelmed: tuple[str, ...] | None
+    segments: tuple[Geometry, ...]
+    contours: tuple[Geometry, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        faultless = not (self.dciodvfy or self.dcentvfy or self.pixelmed)
+        return faultless and all(g.dice == 1.0 and g.distance_mm < 1e-3 for g in (*self.segments, *self.contours))
+
+
+def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdict:
+    """Make every result of a study and show it to the programs.
+
+    Args:
+        study: The study.
+        folder: An empty one, for study and results.
+        pixelmed: Whether to ask the validator of reports, which takes seconds.
+
+    Raises:
+        NotInstalledError: A program is not there.
+    """
+    sources, results = folder / "study", folder / "results"
+    case = study.write(sources)
+    trust_map = study.answered(case)
+    contents = encode_case(case, trust_map, extras=tuple(Extra))
+    results.mkdir()
+    paths = {name: results / name for name in contents}
+    for name, path in paths.items():
+        path.write_bytes(contents[name])
+    images = sorted(sources.rglob("*.dcm"))
+    grid, label_map = case.reference.volume.grid, to_source_geometry(case, trust_map).label_map
+    seen = [read_mask(paths["segmentation.dcm"], lb.value, grid, folder / "dcmqi") for lb in study.task.labels]
+    filled = fill_structures(dcmread(BytesIO(contents["rtstruct.dcm"])), case.reference.datasets)
+    drawn = []
+    for label in study.task.labels:
+        mask = np.zeros(grid.shape, dtype=bool)
+        for depth, ds in enumerate(case.reference.datasets):
+            if ds.SOPInstanceUID in filled[label.value]:
+                mask[depth] = filled[label.value][ds.SOPInstanceUID]
+        drawn.append(mask)
+    return Verdict(
+        objects=len(contents),
+        dciodvfy=tuple(
+            f"{name}: {error}"
+            for name, path in paths.items()
+            if name not in UNKNOWN_TO_VALIDATORS
+            for error in object_errors(path)
+        ),
+        dcentvfy=tuple(entity_errors([*images, *paths.values()])),
+        pixelmed=tuple(report_errors(paths["report.dcm"])) if pixelmed else None,
+        segments=tuple(
+            compare(mask, label_map == lb.value, grid) for mask, lb in zip(seen, study.task.labels, strict=True)
+        ),
+        contours=tuple(
+            compare(mask, label_map == lb.value, grid) for mask, lb in zip(drawn, study.task.labels, strict=True)
+        ),
+    )
