@@ -3,8 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts chart proto release-proto serve train export \
-	reference dashboards dashboard-image lock triton clean
+.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts chart proto release-proto \
+	serve train export reference dashboards dashboard-image lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology

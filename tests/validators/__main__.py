@@ -17,7 +17,8 @@ def main() -> int:
     console = Console()
     table = Table("study", "objects", "dciodvfy", "dcentvfy", "SR validator", "dcmqi Dice", "dcmqi mm", "contours Dice")
     verdicts = []
-    for study in STUDIES:
+    for number, study in enumerate(STUDIES, start=1):
+        print(f"{number} of {len(STUDIES)}: {study.name}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="entrust-") as folder:
             try:
                 verdict = judge(study, Path(folder))
