@@ -41,8 +41,8 @@ def _row(verdict: Verdict) -> list[str]:
         str(len(verdict.dciodvfy)),
         str(len(verdict.dcentvfy)),
         "-" if verdict.pixelmed is None else str(len(verdict.pixelmed)),
-        f"{min(g.dice for g in verdict.segments):.3f}",
-        f"{max(g.distance_mm for g in verdict.segments):.3f}",
+        f"{min(g.dice for g in (*verdict.segments, *verdict.labels)):.3f}",
+        f"{max(g.distance_mm for g in (*verdict.segments, *verdict.labels)):.3f}",
         f"{min(g.dice for g in verdict.contours):.3f}",
     ]
 

@@ -96,10 +96,11 @@ def read_mask(segmentation: Path, number: int, grid: Grid, folder: Path) -> Bool
     tool = find("segimage2itkimage")
     folder.mkdir(parents=True, exist_ok=True)
     _run([tool, "--inputDICOM", str(segmentation), "--outputDirectory", str(folder), "-t", "nii"])
-    read = from_sitk(sitk.ReadImage(str(next(folder.glob(f"*{number}.nii.gz")))))
+    own = folder / f"{number}.nii.gz"  # of a binary segmentation; a label map gives one file for all
+    read = from_sitk(sitk.ReadImage(str(own if own.exists() else next(folder.glob("*.nii.gz")))))
     if not np.allclose(sorted(read.grid.spacing_mm), sorted(grid.spacing_mm), atol=1e-4):
         raise ValueError("the spacing differs")
-    index = grid.to_index(read.grid.to_world(np.argwhere(read.array > 0).astype(float)))
+    index = grid.to_index(read.grid.to_world(np.argwhere(read.array == number).astype(float)))
     if index.size and np.abs(index - np.rint(index)).max() >= 0.01:
         raise ValueError("voxels lie between those of the source")
     mask = np.zeros(grid.shape, dtype=bool)

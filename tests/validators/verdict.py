@@ -1,14 +1,17 @@
 """What the programs say of the results of one study."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 from pydicom import dcmread
 
 from service.encode import Extra
 from service.encode.results import to_source_geometry
+from service.study import Case
 from tests.factories.contours import fill_structures
 from tests.factories.dicom_cases import encode_case
 from tests.validators.programs import (
@@ -34,7 +37,8 @@ class Verdict:
         dciodvfy: Errors in objects by dciodvfy.
         dcentvfy: Errors between the results and their sources by dcentvfy.
         pixelmed: Errors of the report; None where the validator was not asked.
-        segments: Of each segment as dcmqi reads it.
+        segments: Of each segment as dcmqi reads it from the binary segmentation.
+        labels: The same from the label map.
         contours: Of each structure as filled contours.
     """
 
@@ -43,13 +47,16 @@ class Verdict:
     dcentvfy: tuple[str, ...]
     pixelmed: tuple[str, ...] | None
     segments: tuple[Geometry, ...]
+    labels: tuple[Geometry, ...]
     contours: tuple[Geometry, ...]
 
     @property
     def good(self) -> bool:
         """Whether nothing is wrong."""
         faultless = not (self.dciodvfy or self.dcentvfy or self.pixelmed)
-        return faultless and all(g.dice == 1.0 and g.distance_mm < 1e-3 for g in (*self.segments, *self.contours))
+        return faultless and all(
+            g.dice == 1.0 and g.distance_mm < 1e-3 for g in (*self.segments, *self.labels, *self.contours)
+        )
 
 
 def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdict:
@@ -73,15 +80,16 @@ def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdic
         path.write_bytes(contents[name])
     images = sorted(sources.rglob("*.dcm"))
     grid, label_map = case.reference.volume.grid, to_source_geometry(case, trust_map).label_map
-    seen = [read_mask(paths["segmentation.dcm"], lb.value, grid, folder / "dcmqi") for lb in study.task.labels]
-    filled = fill_structures(dcmread(BytesIO(contents["rtstruct.dcm"])), case.reference.datasets)
-    drawn = []
-    for label in study.task.labels:
-        mask = np.zeros(grid.shape, dtype=bool)
-        for depth, ds in enumerate(case.reference.datasets):
-            if ds.SOPInstanceUID in filled[label.value]:
-                mask[depth] = filled[label.value][ds.SOPInstanceUID]
-        drawn.append(mask)
+
+    def geometry(masks: Sequence[Bool[np.ndarray, "d h w"]]) -> tuple[Geometry, ...]:
+        return tuple(
+            compare(mask, label_map == label.value, grid) for mask, label in zip(masks, study.task.labels, strict=True)
+        )
+
+    def read(name: str) -> list[Bool[np.ndarray, "d h w"]]:
+        folders = folder / name.removesuffix(".dcm")
+        return [read_mask(paths[name], label.value, grid, folders) for label in study.task.labels]
+
     return Verdict(
         objects=len(contents),
         dciodvfy=tuple(
@@ -92,10 +100,18 @@ def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdic
         ),
         dcentvfy=tuple(entity_errors([*images, *paths.values()])),
         pixelmed=tuple(report_errors(paths["report.dcm"])) if pixelmed else None,
-        segments=tuple(
-            compare(mask, label_map == lb.value, grid) for mask, lb in zip(seen, study.task.labels, strict=True)
-        ),
-        contours=tuple(
-            compare(mask, label_map == lb.value, grid) for mask, lb in zip(drawn, study.task.labels, strict=True)
-        ),
+        segments=geometry(read("segmentation.dcm")),
+        labels=geometry(read("labelmap.dcm")),
+        contours=geometry([_drawn(contents["rtstruct.dcm"], label.value, case) for label in study.task.labels]),
     )
+
+
+def _drawn(content: bytes, number: int, case: Case) -> Bool[np.ndarray, "d h w"]:
+    """Return a structure whose contours are filled, on the reference series' grid."""
+    datasets = case.reference.datasets
+    planes = fill_structures(dcmread(BytesIO(content)), datasets)[number]
+    mask = np.zeros(case.reference.volume.grid.shape, dtype=bool)
+    for depth, ds in enumerate(datasets):
+        if ds.SOPInstanceUID in planes:
+            mask[depth] = planes[ds.SOPInstanceUID]
+    return mask
