@@ -98,9 +98,9 @@ def _references(ds: Dataset, results: Mapping[str, Dataset], origin: Origin) -> 
 def _cited(ds: Dataset) -> Iterator[tuple[str, str]]:
     if "ReferencedSOPInstanceUID" in ds:
         yield str(ds.ReferencedSOPInstanceUID), str(ds.get("ReferencedSOPClassUID"))
-    for element in ds:
-        if element.VR == "SQ":
-            for item in element.value:
+    for tag in ds.keys():  # noqa: SIM118 - iterating over a dataset decodes every value
+        if ds.get_item(tag).VR in ("SQ", None) and ds[tag].VR == "SQ":  # None: implicit, and not decoded yet
+            for item in ds[tag].value:
                 yield from _cited(item)
 
 
