@@ -54,7 +54,7 @@ _REASONS = {
 }
 _CAUSES: dict[Cause, str] = {
     "conflict": "{} contradict each other",
-    "missing-modality": "{} missing",
+    "missing-modality": "No data of {}",
     "boundary": "Course of the outline",
     "low-evidence": "Little evidence in any modality",
 }

@@ -14,7 +14,7 @@ from tests.validators.verdict import Verdict, judge
 
 def main() -> int:
     """Judge every study."""
-    console = Console()
+    console = Console(width=120)
     table = Table("study", "objects", "dciodvfy", "dcentvfy", "SR validator", "dcmqi Dice", "dcmqi mm", "contours Dice")
     verdicts = []
     for number, study in enumerate(STUDIES, start=1):

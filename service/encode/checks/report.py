@@ -36,6 +36,9 @@ def check_report(ds: Dataset, origin: Origin, results: Mapping[str, Dataset]) ->
     seen = {}
     for group in _containers(ds.ContentSequence, _GROUP):
         by_concept = {item.ConceptNameCodeSequence[0].get("CodeValue"): item for item in group.ContentSequence}
+        if not {_SEGMENT, _TRACKING_ID, _TRACKING_UID} <= set(by_concept):
+            yield Finding(Fault.SEGMENT_UNKNOWN)
+            continue
         reference = by_concept[_SEGMENT].ReferencedSOPSequence[0]
         if reference.ReferencedSOPInstanceUID != segmentation.SOPInstanceUID:
             yield Finding(Fault.SEGMENT_UNKNOWN)

@@ -111,6 +111,11 @@ def speak_of_another_segmentation(ds: Dataset) -> None:
     item.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
 
 
+def speak_of_no_segment(ds: Dataset) -> None:
+    container = ds.ContentSequence[-1].ContentSequence[0]
+    container.ContentSequence = [i for i in container.ContentSequence if i is not named(group(ds), "121191")]
+
+
 def leave_group_out(ds: Dataset) -> None:
     ds.ContentSequence[-1].ContentSequence = []
 
@@ -203,6 +208,7 @@ ELSEWHERE: list[tuple[str, str, Callable[[Dataset], None]]] = [
     (REPORT, "differs-PatientID", set_to("PatientID", "another")),
     (REPORT, "segment-unknown", speak_of_another_segment),
     (REPORT, "segment-unknown", speak_of_another_segmentation),
+    (REPORT, "segment-unknown", speak_of_no_segment),
     (REPORT, "segment-unknown", leave_group_out),
     (REPORT, "tracking-differs", track_another),
     (REPORT, "series-not-cited", drop_evidence),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,8 +14,20 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from entrust.trustmap import TrustMap
-from service.encode.codes import CAUSE, ERROR_PROBABILITY, MISSING, REASON, RELIABILITY, VOLUME_HIGH, VOLUME_LOW
+from service.encode.codes import (
+    CAUSE,
+    ERROR_PROBABILITY,
+    MISSING,
+    REASON,
+    RELIABILITY,
+    VOLUME_HIGH,
+    VOLUME_LOW,
+    cause,
+    reason,
+)
 from service.study import Case
+from service.summary import Cause, Interval
+from service.trust.summary import rate
 from tests.factories.dicom_cases import (
     MODEL_GRID,
     answer,
@@ -93,6 +106,16 @@ def test_doubt_names_the_modalities_that_disagree(study: Path) -> None:
     (cause,) = [e.value for e in group.get_qualitative_evaluations() if e.value.value == "CONFLICT_CT_PET"]
     assert cause.meaning == "CT and FDG PET contradict each other"
     assert words(group, MISSING.value) == []
+
+
+def test_every_reason_and_cause_has_a_code() -> None:
+    wide = Interval(low=1.0, high=100.0, level=0.9)
+    slugs = {*rate(0.0, 1.0, wide)[1], *rate(0.0, None, wide)[1]}
+    assert len(slugs) == 4
+    assert len({reason(slug).value for slug in slugs}) == 4
+    codes_of_causes = [cause(kind, ("ct", "t1"), ("CT", "T1-weighted MR")) for kind in get_args(Cause)]
+    assert len({code.value for code in codes_of_causes}) == len(codes_of_causes) == 4
+    assert "No data of CT and T1-weighted MR" in {code.meaning for code in codes_of_causes}
 
 
 def test_what_was_missing_is_told(tmp_path: Path) -> None:
