@@ -29,8 +29,8 @@ test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(PROMETHEUS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-validate-dicom: $(VENV)/.development  ## show the results of twenty studies to four programs that are not ours
-	@deploy/scripts/install-system-tools dicom3tools:dciodvfy default-jre-headless:java libpixelmed-java:
+validate-dicom: $(VENV)/.development  ## show the results of twenty studies to programs that are not ours
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy default-jre-headless:java libpixelmed-java: plastimatch:plastimatch
 	$(BIN)/python -m tests.validators
 
 test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone

@@ -43,7 +43,7 @@ def programs() -> None:
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_nobody_finds_a_fault(study: PhantomStudy, tmp_path: Path) -> None:
-    verdict = judge(study, tmp_path, pixelmed=False)
+    verdict = judge(study, tmp_path, thorough=False)
     assert verdict.objects >= 8
     assert verdict.good, verdict
 

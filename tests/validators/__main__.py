@@ -15,7 +15,9 @@ from tests.validators.verdict import Verdict, judge
 def main() -> int:
     """Judge every study."""
     console = Console(width=120)
-    table = Table("study", "objects", "dciodvfy", "dcentvfy", "SR validator", "dcmqi Dice", "dcmqi mm", "contours Dice")
+    table = Table(
+        "study", "objects", "dciodvfy", "dcentvfy", "SR validator", "dcmqi Dice", "dcmqi mm", "plastimatch Dice"
+    )
     verdicts = []
     for number, study in enumerate(STUDIES, start=1):
         print(f"{number} of {len(STUDIES)}: {study.name}", file=sys.stderr, flush=True)
@@ -27,7 +29,7 @@ def main() -> int:
                 return 69
         verdicts.append(verdict)
         table.add_row(study.name, *_row(verdict))
-        for error in (*verdict.dciodvfy, *verdict.dcentvfy, *(verdict.pixelmed or ())):
+        for error in (*verdict.dciodvfy, *verdict.dcentvfy, *verdict.pixelmed):
             console.print(f"{study.name}: {error}", markup=False)
     console.print(table)
     good = sum(verdict.good for verdict in verdicts)
@@ -40,10 +42,10 @@ def _row(verdict: Verdict) -> list[str]:
         str(verdict.objects),
         str(len(verdict.dciodvfy)),
         str(len(verdict.dcentvfy)),
-        "-" if verdict.pixelmed is None else str(len(verdict.pixelmed)),
+        str(len(verdict.pixelmed)),
         f"{min(g.dice for g in (*verdict.segments, *verdict.labels)):.3f}",
         f"{max(g.distance_mm for g in (*verdict.segments, *verdict.labels)):.3f}",
-        f"{min(g.dice for g in verdict.contours):.3f}",
+        f"{min(g.dice for g in (*verdict.structures, *verdict.contours)):.3f}",
     ]
 
 

@@ -1,7 +1,7 @@
 """Validators and readers of DICOM by others, each run as a program.
 
-dciodvfy and dcentvfy come from Debian's dicom3tools, DicomSRValidator from its libpixelmed-java, segimage2itkimage from
-dcmqi.
+dciodvfy and dcentvfy come from Debian's dicom3tools, DicomSRValidator from its libpixelmed-java, plastimatch from its
+plastimatch, segimage2itkimage from dcmqi.
 """
 
 import shutil
@@ -24,6 +24,7 @@ HOW = {
     "dcentvfy": "apt-get install dicom3tools",
     "segimage2itkimage": "pip install dcmqi",
     "java": "apt-get install default-jre-headless",
+    "plastimatch": "apt-get install plastimatch",
 }
 _JARS = Path("/usr/share/java")
 _CLASS_PATH = ("pixelmed", "commons-codec", "javax.json", "jaxb-api", "javax.activation", "slf4j-api")
@@ -100,10 +101,38 @@ def read_mask(segmentation: Path, number: int, grid: Grid, folder: Path) -> Bool
     folder.mkdir(parents=True, exist_ok=True)
     _run([tool, "--inputDICOM", str(segmentation), "--outputDirectory", str(folder), "-t", "nii"])
     own = folder / f"{number}.nii.gz"  # of a binary segmentation; a label map gives one file for all
-    read = from_sitk(sitk.ReadImage(str(own if own.exists() else next(folder.glob("*.nii.gz")))))
+    return _on_grid(own if own.exists() else next(folder.glob("*.nii.gz")), number, grid)
+
+
+def read_structure(structures: Path, name: str, images: Path, grid: Grid, folder: Path) -> Bool[np.ndarray, "d h w"]:
+    """Return a structure as plastimatch fills its contours, on the voxels of ``grid``; nothing where it has none.
+
+    Args:
+        structures: The structure set.
+        name: ROIName.
+        images: Folder of the images that the contours cite.
+        grid: Where the mask should be.
+        folder: Holds what plastimatch writes.
+
+    Raises:
+        ValueError: A voxel of the mask lies on no voxel of the grid.
+    """
+    _run(
+        [
+            find("plastimatch"), "convert", "--input", str(structures), "--referenced-ct", str(images),
+            "--output-prefix", str(folder), "--prefix-format", "nii",
+        ]
+    )  # fmt: skip
+    path = folder / f"{name}.nii"
+    return _on_grid(path, 1, grid) if path.exists() else np.zeros(grid.shape, dtype=bool)
+
+
+def _on_grid(path: Path, value: int, grid: Grid) -> Bool[np.ndarray, "d h w"]:
+    """Return where a NIfTI file has a value, on the voxels of ``grid``."""
+    read = from_sitk(sitk.ReadImage(str(path)))
     if not np.allclose(sorted(read.grid.spacing_mm), sorted(grid.spacing_mm), atol=1e-4):
         raise ValueError("the spacing differs")
-    index = grid.to_index(read.grid.to_world(np.argwhere(read.array == number).astype(float)))
+    index = grid.to_index(read.grid.to_world(np.argwhere(read.array == value).astype(float)))
     if index.size and np.abs(index - np.rint(index)).max() >= 0.01:
         raise ValueError("voxels lie between those of the source")
     mask = np.zeros(grid.shape, dtype=bool)

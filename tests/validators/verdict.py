@@ -20,6 +20,7 @@ from tests.validators.programs import (
     entity_errors,
     object_errors,
     read_mask,
+    read_structure,
     report_errors,
 )
 from tests.validators.studies import PhantomStudy
@@ -36,36 +37,41 @@ class Verdict:
         objects: DICOM results.
         dciodvfy: Errors in objects by dciodvfy.
         dcentvfy: Errors between the results and their sources by dcentvfy.
-        pixelmed: Errors of the report; None where the validator was not asked.
+        pixelmed: Errors of the report by DicomSRValidator; none where it was not asked.
         segments: Of each segment as dcmqi reads it from the binary segmentation.
         labels: The same from the label map.
-        contours: Of each structure as filled contours.
+        contours: Of each structure as a reader of these tests fills its contours.
+        structures: The same as plastimatch does; none where it was not asked.
     """
 
     objects: int
     dciodvfy: tuple[str, ...]
     dcentvfy: tuple[str, ...]
-    pixelmed: tuple[str, ...] | None
+    pixelmed: tuple[str, ...]
     segments: tuple[Geometry, ...]
     labels: tuple[Geometry, ...]
     contours: tuple[Geometry, ...]
+    structures: tuple[Geometry, ...]
 
     @property
     def good(self) -> bool:
         """Whether nothing is wrong."""
         faultless = not (self.dciodvfy or self.dcentvfy or self.pixelmed)
-        return faultless and all(
-            g.dice == 1.0 and g.distance_mm < 1e-3 for g in (*self.segments, *self.labels, *self.contours)
-        )
+        return faultless and all(g.dice == 1.0 and g.distance_mm < 1e-3 for g in self.geometries)
+
+    @property
+    def geometries(self) -> tuple[Geometry, ...]:
+        """Every mask that was read."""
+        return (*self.segments, *self.labels, *self.contours, *self.structures)
 
 
-def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdict:
+def judge(study: PhantomStudy, folder: Path, *, thorough: bool = True) -> Verdict:
     """Make every result of a study and show it to the programs.
 
     Args:
         study: The study.
         folder: An empty one, for study and results.
-        pixelmed: Whether to ask the validator of reports, which takes seconds.
+        thorough: Whether to ask DicomSRValidator and plastimatch as well, which are slow or large.
 
     Raises:
         NotInstalledError: A program is not there.
@@ -90,6 +96,13 @@ def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdic
         folders = folder / name.removesuffix(".dcm")
         return [read_mask(paths[name], label.value, grid, folders) for label in study.task.labels]
 
+    def filled() -> list[Bool[np.ndarray, "d h w"]]:
+        reference = next(slug for slug, series in case.used.items() if series is case.reference)
+        return [
+            read_structure(paths["rtstruct.dcm"], label.title, sources / reference, grid, folder / "plastimatch")
+            for label in study.task.labels
+        ]
+
     return Verdict(
         objects=len(contents),
         dciodvfy=tuple(
@@ -99,10 +112,11 @@ def judge(study: PhantomStudy, folder: Path, *, pixelmed: bool = True) -> Verdic
             for error in object_errors(path)
         ),
         dcentvfy=tuple(entity_errors([*images, *paths.values()])),
-        pixelmed=tuple(report_errors(paths["report.dcm"])) if pixelmed else None,
+        pixelmed=tuple(report_errors(paths["report.dcm"])) if thorough else (),
         segments=geometry(read("segmentation.dcm")),
         labels=geometry(read("labelmap.dcm")),
         contours=geometry([_drawn(contents["rtstruct.dcm"], label.value, case) for label in study.task.labels]),
+        structures=geometry(filled()) if thorough else (),
     )
 
 
