@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart rules-schema proto \
+.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart rules-schema proto \
 	release-proto serve load load-quick train export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -31,6 +31,10 @@ demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=pat
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(PROMETHEUS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+validate-dicom: $(VENV)/.development  ## show the results of twenty studies to programs that are not ours
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy default-jre-headless:java libpixelmed-java: plastimatch:plastimatch
+	$(BIN)/python -m tests.validators
 
 test-rpc: $(VENV)/.development triton  ## run the tests of the gRPC face alone
 	$(BIN)/python -m pytest tests/integration/rpc tests/contract/test_proto.py tests/unit/service/api/test_rpc_problems.py $(PYTEST_ARGS)

@@ -28,6 +28,7 @@ from entrust.errors import (
     InvalidInputError,
 )
 from entrust.sampling import SAMPLERS
+from service.extra_results import Extra
 from service.observability.logs import configure_logging, describe_exception
 from service.observability.traces import span
 from service.rules_command import commands as rules_commands
@@ -130,6 +131,9 @@ def segment(
     num_steps: Annotated[int | None, typer.Option(min=1, help="S; the task's default when absent.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same input, seed and model: same masks and maps.")] = 0,
     sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = SAMPLERS[0],
+    extra_result: Annotated[
+        list[Extra] | None, typer.Option(help="A further DICOM result, where INPUT is DICOM; may be given again.")
+    ] = None,
 ) -> None:
     """Segment one study; starts an embedded Triton when none is configured."""
     known = get_task(task)
@@ -151,6 +155,7 @@ def segment(
         seed=seed,
         sampler=sampler,
         assignment=given if study is not None else {},
+        extra_results=tuple(extra for extra in Extra if extra in (extra_result or [])),
     )
     source: "Source" = study if study is not None else {slug: Path(path) for slug, path in given.items()}
     files = asyncio.run(_segment(settings, request, source))

@@ -16,7 +16,7 @@ from entrust.contract import TASKS, ModelCard, Task, get_task
 from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError, TooLargeError
 from entrust.sampling import SAMPLERS
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
-from service.encode import ResultFile, encode
+from service.encode import Extra, ResultFile, encode
 from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
 from service.ingest import IngestLimits, inspect_study, read_nifti_study, read_study
 from service.observability.activities import Activities
@@ -55,6 +55,7 @@ class SegmentationRequest:
         seed: Seed of the study's noise.
         sampler: Name of the sampler.
         assignment: Series by modality slug, where the tags do not decide.
+        extra_results: DICOM results to make beyond the usual ones.
     """
 
     task: str
@@ -63,6 +64,7 @@ class SegmentationRequest:
     seed: int = 0
     sampler: str = "ddim"
     assignment: Mapping[str, str] = field(default_factory=dict)
+    extra_results: tuple[Extra, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -146,6 +148,11 @@ class Pipeline:
             study = await run.in_thread(_read, source, self._limits)
         with run.stage("prepare"):
             case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
+            if request.extra_results and not case.reference.datasets:  # told before the long work begins
+                raise InvalidInputError(
+                    "Further DICOM results were asked for, but the study did not come as DICOM.",
+                    fix="Send DICOM, or ask for no extra_results.",
+                )
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)
         appearance = await run.in_thread(describe_appearance, case)
@@ -189,7 +196,8 @@ class Pipeline:
         )
         with run.stage("encode"):
             summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
-            return tuple(await run.in_thread(encode, case, trust_map, summary, card, provenance))
+            files = await run.in_thread(encode, case, trust_map, summary, card, provenance, request.extra_results)
+            return tuple(files)
 
     async def explain_selection(self, source: Path, rules: Rules, *, task: str = "") -> Selection:
         """Say what rules make of a study, without segmenting it.

@@ -1,18 +1,22 @@
 """From a trust map to the files of a result."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from entrust.contract import ModelCard
 from entrust.trustmap import TrustMap
-from service.encode.check import check_result
+from service.encode.capture import encode_capture
+from service.encode.checks import check_results, read_header
 from service.encode.identity import Identity
 from service.encode.montage import draw_montage
 from service.encode.nifti import encode_nifti, encode_nifti_channels
 from service.encode.objects import Origin
-from service.encode.parametric_map import CONFLICT, ERROR_PROBABILITY, encode_parametric_map
+from service.encode.parametric_map import CONFLICT, ERROR_PROBABILITY, attribution, encode_parametric_map
+from service.encode.report import encode_report
 from service.encode.results import Results, to_source_geometry
 from service.encode.segmentation import encode_segmentation
+from service.encode.structures import encode_structures
+from service.extra_results import Extra
 from service.study import Case
 from service.summary import Provenance, Summary
 
@@ -35,7 +39,12 @@ class ResultFile:
 
 
 def encode(
-    case: Case, trust_map: TrustMap, summary: Summary, card: ModelCard, provenance: Provenance
+    case: Case,
+    trust_map: TrustMap,
+    summary: Summary,
+    card: ModelCard,
+    provenance: Provenance,
+    extras: Collection[Extra] = (),
 ) -> tuple[ResultFile, ...]:
     """Write a result in the geometry of the case's reference series.
 
@@ -48,35 +57,64 @@ def encode(
         summary: The answer in words and numbers.
         card: The weights.
         provenance: How they were run.
+        extras: DICOM results to make beyond the usual ones.
 
     Raises:
         InternalError: A DICOM result does not agree with its sources.
     """
     results = to_source_geometry(case, trust_map)
+    montage = draw_montage(case, trust_map, summary)
     files = []
     if case.reference.datasets:
-        contents = encode_dicom(case, results, Identity.of(case, card, provenance))
+        contents = encode_dicom(case, results, summary, Identity.of(case, card, provenance), montage, extras)
         files += [ResultFile(name, DICOM, content) for name, content in contents.items()]
     files += _nifti(results)
-    files.append(ResultFile("montage.png", PNG, draw_montage(case, trust_map, summary)))
+    files.append(ResultFile("montage.png", PNG, montage))
     files.append(ResultFile("summary.json", JSON, summary.to_json()))
     return tuple(files)
 
 
-def encode_dicom(case: Case, results: Results, identity: Identity) -> dict[str, bytes]:
-    """Return the DICOM objects of a result by file name, each compared with its sources.
+def encode_dicom(
+    case: Case,
+    results: Results,
+    summary: Summary,
+    identity: Identity,
+    montage: bytes = b"",
+    extras: Collection[Extra] = (),
+) -> dict[str, bytes]:
+    """Return the DICOM objects of a result by file name, compared with their sources and with each other.
+
+    Args:
+        case: The prepared study.
+        results: The answer on the grid of the reference series.
+        summary: The answer in words and numbers.
+        identity: Decides all UIDs.
+        montage: The picture as PNG; needed for a secondary capture alone.
+        extras: What is asked for beyond the results that are always made.
 
     Raises:
-        InternalError: One does not agree with its sources.
+        InternalError: One does not agree with its sources, or with another.
     """
-    origin = Origin.of(case, identity)
+    origin, task = Origin.of(case, identity), case.task
     contents = {
-        "segmentation.dcm": encode_segmentation(case.task, results, origin),
+        "segmentation.dcm": encode_segmentation(task, results, origin),
         "error_probability.dcm": encode_parametric_map(ERROR_PROBABILITY, results.error_probability, origin),
         "conflict.dcm": encode_parametric_map(CONFLICT, results.conflict, origin),
     }
-    for content in contents.values():
-        check_result(content, origin)
+    contents["report.dcm"] = encode_report(task, summary, origin, *map(read_header, contents.values()))
+    if Extra.LABELMAP in extras:
+        contents["labelmap.dcm"] = encode_segmentation(task, results, origin, "LABELMAP")
+    if Extra.ATTRIBUTION in extras:
+        for number, modality in enumerate(task.modalities):
+            if modality.slug in results.attribution:
+                quantity = attribution(number, modality)
+                content = encode_parametric_map(quantity, results.attribution[modality.slug], origin)
+                contents[f"{quantity.kind}.dcm"] = content
+    if Extra.STRUCTURES in extras:
+        contents["rtstruct.dcm"] = encode_structures(task, results, origin)
+    if Extra.CAPTURE in extras:
+        contents["montage.dcm"] = encode_capture(task, montage, origin)
+    check_results(contents, origin)
     return contents
 
 

@@ -84,12 +84,12 @@ def instance_arguments(origin: Origin, kind: str, series_number: int, descriptio
         "software_versions": _software_versions(identity),
         "device_serial_number": identity.card.digest[:16],
         "transfer_syntax_uid": ExplicitVRLittleEndian,
-        "contributing_equipment": [_equipment(identity)],
+        "contributing_equipment": [equipment(identity)],
     }
 
 
 def finish(ds: Dataset, origin: Origin, kind: str, derivation: Code) -> bytes:
-    """Complete a result that highdicom built and return it as a file.
+    """Complete a multi-frame result that highdicom built and return it as a file.
 
     Args:
         ds: The result.
@@ -97,15 +97,26 @@ def finish(ds: Dataset, origin: Origin, kind: str, derivation: Code) -> bytes:
         kind: Slug of the object kind.
         derivation: How the frames come from the source images (CID 7203).
     """
-    for keyword in VERBATIM:
-        if keyword in origin.header:
-            ds[keyword] = origin.header[keyword]
-    _state_anatomy(ds, origin.header)
-    ds.SpecificCharacterSet = origin.header.SpecificCharacterSet
+    state_anatomy(ds, origin.header)
     ds.ContentQualification = "RESEARCH"
-    ds.DeviceUID = origin.identity.device_uid
     _name_dimensions(ds, origin.identity.uid(kind, "dimensions"))
     cite(ds, origin.sources, derivation)
+    return sign(ds, origin)
+
+
+def sign(ds: Dataset, origin: Origin, *, without: Sequence[str] = ()) -> bytes:
+    """Say whose result it is, and which device made it, and return it as a file.
+
+    Args:
+        ds: The result, complete but for that.
+        origin: Where it started from.
+        without: Attributes to match by that objects of this class do not have.
+    """
+    for keyword in VERBATIM:
+        if keyword in origin.header and keyword not in without:
+            ds[keyword] = origin.header[keyword]
+    ds.SpecificCharacterSet = origin.header.SpecificCharacterSet
+    ds.DeviceUID = origin.identity.device_uid
     buffer = BytesIO()
     ds.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -116,8 +127,9 @@ def run_description(identity: Identity) -> str:
     return ", ".join(f"{name}={value}" for name, value in identity.parameters.items())
 
 
-def _equipment(identity: Identity) -> ContributingEquipment:
-    equipment = ContributingEquipment(
+def equipment(identity: Identity) -> ContributingEquipment:
+    """Return the model as a device that contributed (PS3.3 C.12.1.1.5)."""
+    item = ContributingEquipment(
         manufacturer=MANUFACTURER,
         purpose_of_reference=codes.DCM.ProcessingEquipment,
         manufacturer_model_name=f"{PRODUCT} {identity.card.task}",
@@ -125,15 +137,15 @@ def _equipment(identity: Identity) -> ContributingEquipment:
         device_serial_number=identity.card.digest[:16],
         contribution_description=f"Segmentation with trust map: {run_description(identity)}",
     )
-    equipment.DeviceUID = identity.device_uid
-    return equipment
+    item.DeviceUID = identity.device_uid
+    return item
 
 
 def _software_versions(identity: Identity) -> tuple[str, str]:
     return f"{PRODUCT} {product_version()}", f"model {identity.card.task} {identity.card.version}"
 
 
-def _state_anatomy(ds: Dataset, header: Dataset) -> None:
+def state_anatomy(ds: Dataset, header: Dataset) -> None:
     """Say which body part and side is shown, as far as the source does.
 
     PS3.3 C.7.3.1.1.1 wants Laterality (type 2C, empty where unknown) for paired body parts unless the image itself

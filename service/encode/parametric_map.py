@@ -1,21 +1,20 @@
-"""Quantities as DICOM Parametric Maps: float32 in [0, 1], on the planes of the reference."""
+"""Quantities as DICOM Parametric Maps: float32 on the planes of the reference."""
 
 from dataclasses import dataclass
+from math import log
 
 from highdicom import VOILUTTransformation
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.pm import ParametricMap, RealWorldValueMapping
 from jaxtyping import Float32
 from numpy import ndarray
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from service.encode.identity import MANUFACTURER, PRODUCT
+from entrust.contract import Modality
+from service.encode import codes as private
+from service.encode.identity import PRODUCT
 from service.encode.objects import Origin, finish, instance_arguments, run_description
 from service.encode.sources import quiet
-
-SCHEME = "99ENTRUST"
-"""Private coding scheme: the standard has no codes for these quantities."""
 
 
 @dataclass(frozen=True)
@@ -24,42 +23,49 @@ class Quantity:
 
     Attributes:
         kind: Slug of the object kind.
-        code: Its code in :data:`SCHEME`.
+        code: Its code; the meaning has up to 64 characters.
         label: ContentLabel and LUT label, a code string of up to 16 characters.
-        description: Words for people, up to 64 characters.
         series_number: SeriesNumber.
+        upper: Largest value it can have.
     """
 
     kind: str
-    code: str
+    code: Code
     label: str
-    description: str
     series_number: int
+    upper: float = 1.0
 
 
-ERROR_PROBABILITY = Quantity(
-    "error_probability", "ERRPROB", "ERROR_PROB", "Calibrated probability that the segmentation is wrong", 9002
-)
-CONFLICT = Quantity("conflict", "CONFLICT", "CONFLICT", "Contradiction between imaging modalities", 9003)
+ERROR_PROBABILITY = Quantity("error_probability", private.ERROR_PROBABILITY, "ERROR_PROB", 9002)
+CONFLICT = Quantity("conflict", private.CONFLICT, "CONFLICT", 9003)
+
+
+def attribution(number: int, modality: Modality) -> Quantity:
+    """Return the quantity *shift of the answer without a modality*, a Jensen–Shannon divergence.
+
+    Args:
+        number: Place of the modality in its task, from 0.
+        modality: The modality.
+    """
+    code = private.attribution(modality.slug, modality.title)
+    return Quantity(f"attribution_{modality.slug}", code, code.value[:16], 9011 + number, upper=log(2.0))
 
 
 def encode_parametric_map(quantity: Quantity, values: Float32[ndarray, "d h w"], origin: Origin) -> bytes:
-    """Return values in [0, 1] on the reference's planes as a DICOM file.
+    """Return values in [0, ``quantity.upper``], at most 1, on the reference's planes as a DICOM file.
 
     float32 in 0..1 with an identity mapping is the encoding that viewers were seen to show correctly; integers and
     percent were not.
     """
+    description = quantity.code.meaning
     mapping = RealWorldValueMapping(
         lut_label=quantity.label,
-        lut_explanation=quantity.description,
+        lut_explanation=description,
         unit=codes.UCUM.NoUnits,
-        value_range=(0.0, 1.0),
+        value_range=(0.0, quantity.upper),
         slope=1.0,
         intercept=0.0,
-        quantity_definition=Code(quantity.code, SCHEME, quantity.description),
-    )
-    scheme = CodingSchemeIdentificationItem(
-        designator=SCHEME, name=f"{PRODUCT} quantities", version="1", responsible_organization=MANUFACTURER
+        quantity_definition=quantity.code,
     )
     with quiet():
         ds = ParametricMap(
@@ -69,9 +75,9 @@ def encode_parametric_map(quantity: Quantity, values: Float32[ndarray, "d h w"],
             real_world_value_mappings=[mapping],
             voi_lut_transformations=[VOILUTTransformation(window_center=0.5, window_width=1.0)],
             content_label=quantity.label,
-            content_description=quantity.description,
+            content_description=description,
             content_creator_name="EnTrust^Serve",
-            coding_schemes=[scheme],
+            coding_schemes=[private.scheme()],
             **instance_arguments(
                 origin, quantity.kind, quantity.series_number, f"{PRODUCT}: {quantity.kind} (research)"
             ),

@@ -26,7 +26,7 @@ def cite(ds: Dataset, sources: Sequence[Source], derivation: Code) -> None:
     """
     study_uid = sources[0].study_uid
     within = [source for source in sources if source.study_uid == study_uid]
-    ds.SourceImageSequence = [_instance(name, kind) for s in sources for name, kind in s.instances.items()]
+    ds.SourceImageSequence = [instance_item(name, kind) for s in sources for name, kind in s.instances.items()]
     ds.ReferencedSeriesSequence = [_series(source) for source in within]
     elsewhere: dict[str, list[Dataset]] = {}
     for source in sources:
@@ -75,21 +75,22 @@ def _derivation(sources: Sequence[Source], depth: int, code: Code) -> Dataset:
         kept = source.grid.same_as(reference.grid)
         items += [_source_image(plane, kept=kept) for plane in planes_at(source, reference.grid, depth)]
     derivation = Dataset()
-    derivation.DerivationCodeSequence = [_code(code)]
+    derivation.DerivationCodeSequence = [code_item(code)]
     derivation.SourceImageSequence = items
     return derivation
 
 
 def _source_image(plane: Plane, *, kept: bool) -> Dataset:
-    item = _instance(plane.sop_instance_uid, plane.sop_class_uid)
+    item = instance_item(plane.sop_instance_uid, plane.sop_class_uid)
     if plane.frame_number is not None:
         item.ReferencedFrameNumber = plane.frame_number
-    item.PurposeOfReferenceCodeSequence = [_code(SOURCE_IMAGE)]
+    item.PurposeOfReferenceCodeSequence = [code_item(SOURCE_IMAGE)]
     item.SpatialLocationsPreserved = "YES" if kept else "NO"
     return item
 
 
-def _instance(sop_instance_uid: str, sop_class_uid: str) -> Dataset:
+def instance_item(sop_instance_uid: str, sop_class_uid: str) -> Dataset:
+    """Return a reference to an instance."""
     item = Dataset()
     item.ReferencedSOPClassUID = sop_class_uid
     item.ReferencedSOPInstanceUID = sop_instance_uid
@@ -99,7 +100,7 @@ def _instance(sop_instance_uid: str, sop_class_uid: str) -> Dataset:
 def _series(source: Source) -> Dataset:
     item = Dataset()
     item.SeriesInstanceUID = source.series_uid
-    item.ReferencedInstanceSequence = [_instance(name, kind) for name, kind in source.instances.items()]
+    item.ReferencedInstanceSequence = [instance_item(name, kind) for name, kind in source.instances.items()]
     return item
 
 
@@ -110,7 +111,8 @@ def _study(uid: str, series: list[Dataset]) -> Dataset:
     return item
 
 
-def _code(code: Code) -> Dataset:
+def code_item(code: Code) -> Dataset:
+    """Return a concept as the item of a code sequence."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
     return item

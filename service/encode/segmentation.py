@@ -1,40 +1,59 @@
-"""The mask as a DICOM Segmentation (binary, one segment per label, a frame for every plane of the reference)."""
+"""The mask as a DICOM Segmentation, one segment per label: binary, or as a label map."""
+
+from typing import Literal
 
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.sr.codedict import codes
-from pydicom.sr.coding import Code
 
-from entrust import contract
 from entrust.contract import Label, Task
+from service.encode.codes import coded
 from service.encode.identity import MANUFACTURER, PRODUCT
 from service.encode.objects import Origin, finish, instance_arguments, run_description
 from service.encode.results import Results
 from service.encode.sources import quiet
 
-KIND = "segmentation"
-SERIES_NUMBER = 9001
+Form = Literal["BINARY", "LABELMAP"]
+
+_KINDS: dict[Form, tuple[str, int, str]] = {
+    "BINARY": ("segmentation", 9001, "segmentation"),
+    "LABELMAP": ("labelmap", 9005, "segmentation as label map"),
+}
+"""Slug, SeriesNumber and words of each form."""
 
 
-def encode_segmentation(task: Task, results: Results, origin: Origin) -> bytes:
+def encode_segmentation(task: Task, results: Results, origin: Origin, form: Form = "BINARY") -> bytes:
     """Return the mask as a DICOM file.
 
-    Every plane of the reference has a frame, empty or not: viewers that meet omitted frames shift or drop the rest.
+    Every plane of the reference has a frame (in the binary form one per segment), empty or not: viewers that meet
+    omitted frames shift or drop the rest.
+
+    Args:
+        task: Gives the labels.
+        results: The mask.
+        origin: Where it comes from.
+        form: ``BINARY``, which everybody reads; ``LABELMAP`` is smaller and newer (Supplement 243).
     """
+    kind, series_number, words = _KINDS[form]
     with quiet():
         ds = Segmentation(
             source_images=origin.shells,
             pixel_array=results.label_map,
-            segmentation_type="BINARY",
+            segmentation_type=form,
             segment_descriptions=[_segment(task, label, origin) for label in task.labels],
             omit_empty_frames=False,
-            content_label="SEGMENTATION",
+            content_label=form if form == "LABELMAP" else "SEGMENTATION",
             content_description=run_description(origin.identity)[:64],
             content_creator_name="EnTrust^Serve",
-            **instance_arguments(origin, KIND, SERIES_NUMBER, f"{PRODUCT}: {task.name} segmentation (research)"),
+            **instance_arguments(origin, kind, series_number, f"{PRODUCT}: {task.name} {words} (research)"),
         )
-        return finish(ds, origin, KIND, codes.cid7203.SegmentationImageDerivation)
+        return finish(ds, origin, kind, codes.cid7203.SegmentationImageDerivation)
+
+
+def tracking_id(task: Task, label: Label) -> str:
+    """Return the name under which every result follows a structure."""
+    return f"{task.name}-{label.slug}"
 
 
 def _segment(task: Task, label: Label, origin: Origin) -> SegmentDescription:
@@ -49,17 +68,13 @@ def _segment(task: Task, label: Label, origin: Origin) -> SegmentDescription:
     description = SegmentDescription(
         segment_number=label.value,
         segment_label=label.title,
-        segmented_property_category=_coded(label.property_category),
-        segmented_property_type=_coded(label.property_type),
+        segmented_property_category=coded(label.property_category),
+        segmented_property_type=coded(label.property_type),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
         tracking_uid=identity.uid("tracking", label.slug),
-        tracking_id=f"{task.name}-{label.slug}",
+        tracking_id=tracking_id(task, label),
         display_color=CIELabColor.from_rgb(*label.colour),
     )
     description.SegmentDescription = f"{label.title}, {task.title}"[:1024]
     return description
-
-
-def _coded(concept: contract.Code) -> Code:
-    return Code(concept.value, concept.scheme, concept.meaning)

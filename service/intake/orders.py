@@ -39,6 +39,7 @@ def make_order(
         seed=parameters.seed,
         sampler=parameters.sampler,
         assignment=parameters.assignment,
+        extra_results=parameters.extra_results,
     )
 
     async def work(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:
@@ -52,6 +53,7 @@ def make_order(
             "num_steps": request.num_steps,
             "seed": request.seed,
             "sampler": request.sampler,
+            "extra_results": ",".join(request.extra_results),
         },
         work=work,
         folder=upload.folder,

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from entrust.contract import get_task
 from entrust.errors import InvalidInputError
 from entrust.sampling import SAMPLERS
+from service.encode import Extra
 from service.jobs.job import Priority
 
 
@@ -26,6 +27,15 @@ def _from_text(value: object) -> object:
     if not all(slug.strip() and series.strip() for slug, _, series in pairs):
         raise ValueError("is neither JSON nor a list of pairs like ct=2,pet=3")
     return {slug.strip(): series.strip() for slug, _, series in pairs}
+
+
+def _listed(value: object) -> object:
+    """Read a list that came as text: ``labelmap,rtstruct``."""
+    return [piece.strip() for piece in value.split(",") if piece.strip()] if isinstance(value, str) else value
+
+
+def _each_once(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
+    return tuple(extra for extra in Extra if extra in extras)  # in one order, whatever the caller's
 
 
 class SegmentationParameters(BaseModel):
@@ -49,6 +59,14 @@ class SegmentationParameters(BaseModel):
         description="Which series plays which role, where the tags do not say: JSON or `ct=…,pet=…`. A series is named "
         "by its SeriesNumber, SeriesInstanceUID or SeriesDescription.",
         examples=['{"t1": "5"}'],
+    )
+    extra_results: Annotated[
+        tuple[Extra, ...], BeforeValidator(_listed), AfterValidator(_each_once), WithJsonSchema({"type": "string"})
+    ] = Field(
+        default=(),
+        description="DICOM results to make beyond the usual ones, where the study comes as DICOM, separated by commas: "
+        f"{', '.join(f'`{extra}`' for extra in Extra)}.",
+        examples=["rtstruct,secondary-capture"],
     )
     priority: Priority = Field(default=Priority.ROUTINE, description="`stat` overtakes `routine` in the queue.")
     deadline_seconds: float | None = Field(

@@ -250,6 +250,19 @@ def test_the_command_line_segments_with_a_triton_of_its_own(
     assert (tmp_path / "out" / "mask.nii.gz").is_file()
 
 
+def test_the_command_line_makes_further_dicom_results(tmp_path: Path, triton: EmbeddedTriton) -> None:
+    (tmp_path / "study.zip").write_bytes(dicom_zip())
+    done = run_cli(
+        "segment", str(tmp_path / "study.zip"), "--out", str(tmp_path / "out"), "--num-hypotheses", "2",
+        "--num-steps", "1", "--extra-result", "rtstruct", "--extra-result", "labelmap", ENTRUST_TRITON__URL=triton.url,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "out").glob("*.dcm")}
+    assert names == {
+        "segmentation.dcm", "error_probability.dcm", "conflict.dcm", "report.dcm", "labelmap.dcm", "rtstruct.dcm",
+    }  # fmt: skip
+
+
 def test_the_command_line_lists_the_models(triton: EmbeddedTriton) -> None:
     done = run_cli("models", ENTRUST_TRITON__URL=triton.url)
     assert done.returncode == 0, done.stderr

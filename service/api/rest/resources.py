@@ -40,7 +40,13 @@ class JobResource(_Resource):
                 {
                     "id": "0b8f0d3c5e5a4f0f9d4b6f3f0c9a1e77",
                     "task": "oncology",
-                    "parameters": {"num_hypotheses": 8, "num_steps": 4, "seed": 0, "sampler": "ddim"},
+                    "parameters": {
+                        "num_hypotheses": 8,
+                        "num_steps": 4,
+                        "seed": 0,
+                        "sampler": "ddim",
+                        "extra_results": "",
+                    },
                     "priority": "routine",
                     "state": "running",
                     "version": 5,

@@ -6,6 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.api.rpc.v1 import segmentation_pb2 as pb
+from service.encode import Extra
 from service.jobs.job import Failure, Job, JobState, Priority, ProductInfo
 
 STATES: Mapping[JobState, pb.JobState] = {
@@ -18,6 +19,12 @@ STATES: Mapping[JobState, pb.JobState] = {
 PRIORITIES: Mapping[Priority, pb.Priority] = {
     Priority.ROUTINE: pb.PRIORITY_ROUTINE,
     Priority.STAT: pb.PRIORITY_STAT,
+}
+EXTRAS: Mapping[Extra, pb.ExtraResult] = {
+    Extra.LABELMAP: pb.EXTRA_RESULT_LABELMAP,
+    Extra.ATTRIBUTION: pb.EXTRA_RESULT_ATTRIBUTION,
+    Extra.STRUCTURES: pb.EXTRA_RESULT_RTSTRUCT,
+    Extra.CAPTURE: pb.EXTRA_RESULT_SECONDARY_CAPTURE,
 }
 
 
@@ -33,6 +40,7 @@ def job_resource(job: Job) -> pb.Job:
             seed=int(asked["seed"]),
             sampler=str(asked["sampler"]),
             priority=PRIORITIES[job.priority],
+            extra_results=[EXTRAS[Extra(name)] for name in str(asked["extra_results"]).split(",") if name],
         ),
         state=STATES[job.state],
         version=job.version,

@@ -159,6 +159,7 @@ async def test_addresses_that_lead_nowhere(
         ({"task": "oncology", "seed": "-1"}, "invalid-input"),
         ({"task": "oncology", "sampler": "magic"}, "invalid-input"),
         ({"task": "oncology", "sede": "1"}, "invalid-input"),
+        ({"task": "oncology", "extra_results": "hologram"}, "invalid-input"),
         ({"task": "oncology", "assignment": "{"}, "invalid-input"),
     ],
 )

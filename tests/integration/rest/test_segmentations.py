@@ -19,7 +19,7 @@ NIFTI_NAMES = {
     "mask.nii.gz", "probability.nii.gz", "error_probability.nii.gz", "conflict.nii.gz", "attribution_ct.nii.gz",
     "attribution_pet.nii.gz", "attribution_t1.nii.gz", "montage.png", "summary.json",
 }  # fmt: skip
-DICOM_NAMES = {"segmentation.dcm", "error_probability.dcm", "conflict.dcm"}
+DICOM_NAMES = {"segmentation.dcm", "error_probability.dcm", "conflict.dcm", "report.dcm"}
 
 
 def unpack(content: bytes) -> dict[str, bytes]:
@@ -92,6 +92,22 @@ async def test_dicom_in_dicom_out(gateway: httpx.AsyncClient, finished: dict[str
     assert answer.headers["Content-Type"] == "application/dicom"
     assert dataset.Modality == "SEG"
     assert len(dataset.ReferencedSeriesSequence) == 3
+
+
+async def test_further_dicom_results_come_on_request(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.post(
+        "/v1/segmentations",
+        params=FAST | {"wait": "true", "extra_results": "rtstruct,labelmap"},
+        content=dicom_zip(),
+        headers={"Content-Type": "application/zip", "Accept": "application/zip"},
+    )
+    assert set(unpack(answer.content)) == NIFTI_NAMES | DICOM_NAMES | {"labelmap.dcm", "rtstruct.dcm"}
+
+
+async def test_further_dicom_results_need_a_dicom_study(gateway: httpx.AsyncClient) -> None:
+    answer = await segment_and_wait(gateway, extra_results="rtstruct")
+    assert answer.status_code == 400
+    assert answer.json()["type"].endswith("invalid-input")
 
 
 async def test_events_come_once_each_in_order_and_end_with_the_job(finished: dict[str, Any]) -> None:

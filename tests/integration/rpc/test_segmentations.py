@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from pydicom import DataElement, Dataset
 
 from service.api.rpc.v1 import segmentation_pb2 as pb
+from service.encode import Extra
 from tests.factories.studies import dicom_zip, nifti_files
 from tests.integration.rpc.conftest import FAST, SLOW, collect, dicom_stream, nifti_request, open_stub, told
 from tests.servers.gateway import RunningGateway, StartGateway
@@ -84,9 +85,24 @@ async def test_dicom_gives_the_bytes_of_rest_and_tells_every_change(gateway: Run
     assert len(steps) >= 2
     assert steps == sorted(steps)
     files = collect(news)
-    assert {"segmentation.dcm", "error_probability.dcm", "conflict.dcm", "mask.nii.gz"} < set(files)
+    assert {"segmentation.dcm", "error_probability.dcm", "conflict.dcm", "report.dcm", "mask.nii.gz"} < set(files)
     same = await rest_results(
         gateway, params=FAST | {"seed": 5, "wait": "true"}, content=study, headers={"Content-Type": "application/zip"}
+    )
+    assert without_moments(files) == without_moments(same)
+
+
+async def test_further_results_are_named_alike_at_both_doors(gateway: RunningGateway, stub: Any) -> None:
+    study, asked = dicom_zip(), [number for number in pb.ExtraResult.values() if number]
+    news = [message async for message in stub.SegmentStream(dicom_stream(study, extra_results=asked))]
+    files = collect(news)
+    assert {"labelmap.dcm", "rtstruct.dcm", "montage.dcm", "attribution_ct.dcm", "attribution_t1.dcm"} < set(files)
+    assert list(news[0].job.parameters.extra_results) == asked
+    same = await rest_results(
+        gateway,
+        params=FAST | {"wait": "true", "extra_results": ",".join(Extra)},
+        content=study,
+        headers={"Content-Type": "application/zip"},
     )
     assert without_moments(files) == without_moments(same)
 

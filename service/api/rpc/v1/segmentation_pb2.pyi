@@ -17,6 +17,14 @@ class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRIORITY_ROUTINE: _ClassVar[Priority]
     PRIORITY_STAT: _ClassVar[Priority]
 
+class ExtraResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXTRA_RESULT_UNSPECIFIED: _ClassVar[ExtraResult]
+    EXTRA_RESULT_LABELMAP: _ClassVar[ExtraResult]
+    EXTRA_RESULT_ATTRIBUTION: _ClassVar[ExtraResult]
+    EXTRA_RESULT_RTSTRUCT: _ClassVar[ExtraResult]
+    EXTRA_RESULT_SECONDARY_CAPTURE: _ClassVar[ExtraResult]
+
 class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     JOB_STATE_UNSPECIFIED: _ClassVar[JobState]
@@ -28,6 +36,11 @@ class JobState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 PRIORITY_UNSPECIFIED: Priority
 PRIORITY_ROUTINE: Priority
 PRIORITY_STAT: Priority
+EXTRA_RESULT_UNSPECIFIED: ExtraResult
+EXTRA_RESULT_LABELMAP: ExtraResult
+EXTRA_RESULT_ATTRIBUTION: ExtraResult
+EXTRA_RESULT_RTSTRUCT: ExtraResult
+EXTRA_RESULT_SECONDARY_CAPTURE: ExtraResult
 JOB_STATE_UNSPECIFIED: JobState
 JOB_STATE_QUEUED: JobState
 JOB_STATE_RUNNING: JobState
@@ -36,7 +49,7 @@ JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
 
 class SegmentationParameters(_message.Message):
-    __slots__ = ("task", "num_hypotheses", "num_steps", "seed", "sampler", "assignment", "priority", "deadline")
+    __slots__ = ("task", "num_hypotheses", "num_steps", "seed", "sampler", "assignment", "priority", "deadline", "extra_results")
     class AssignmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +65,7 @@ class SegmentationParameters(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    EXTRA_RESULTS_FIELD_NUMBER: _ClassVar[int]
     task: str
     num_hypotheses: int
     num_steps: int
@@ -60,7 +74,8 @@ class SegmentationParameters(_message.Message):
     assignment: _containers.ScalarMap[str, str]
     priority: Priority
     deadline: _duration_pb2.Duration
-    def __init__(self, task: _Optional[str] = ..., num_hypotheses: _Optional[int] = ..., num_steps: _Optional[int] = ..., seed: _Optional[int] = ..., sampler: _Optional[str] = ..., assignment: _Optional[_Mapping[str, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    extra_results: _containers.RepeatedScalarFieldContainer[ExtraResult]
+    def __init__(self, task: _Optional[str] = ..., num_hypotheses: _Optional[int] = ..., num_steps: _Optional[int] = ..., seed: _Optional[int] = ..., sampler: _Optional[str] = ..., assignment: _Optional[_Mapping[str, str]] = ..., priority: _Optional[_Union[Priority, str]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., extra_results: _Optional[_Iterable[_Union[ExtraResult, str]]] = ...) -> None: ...
 
 class InputFile(_message.Message):
     __slots__ = ("modality", "content")

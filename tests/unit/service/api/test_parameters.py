@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from entrust.errors import EnTrustError, InvalidInputError, NotFoundError
 from service.api.rest.parameters import FIELDS, read_parameters
+from service.encode import Extra
 from service.intake.parameters import ParameterLimits
 
 LIMITS = ParameterLimits(max_hypotheses=16, max_steps=32, max_duration_seconds=60.0)
@@ -31,6 +32,12 @@ def test_text_is_read() -> None:
     assert parameters.deadline_seconds == 12.5
 
 
+@pytest.mark.parametrize("text", ["rtstruct,labelmap", " labelmap , rtstruct,rtstruct,"])
+def test_extra_results_are_a_list_in_one_order(text: str) -> None:
+    parameters = read_parameters({"task": "oncology", "extra_results": text}, LIMITS)
+    assert parameters.extra_results == (Extra.LABELMAP, Extra.STRUCTURES)
+
+
 @pytest.mark.parametrize("text", ['{"ct": "2", "pet": "3"}', "ct=2,pet=3", " ct = 2 , pet = 3 "])
 def test_an_assignment_is_json_or_pairs(text: str) -> None:
     assert read_parameters({"task": "oncology", "assignment": text}, LIMITS).assignment == {"ct": "2", "pet": "3"}
@@ -42,7 +49,7 @@ def test_an_assignment_is_json_or_pairs(text: str) -> None:
         ("num_hypotheses", "0"), ("num_hypotheses", "17"), ("num_hypotheses", "many"), ("num_steps", "-1"),
         ("num_steps", "33"), ("seed", "-1"), ("seed", str(2**63)), ("seed", "1.5"), 
         ("priority", "vip"), ("deadline_seconds", "nan"), ("deadline_seconds", "inf"), ("deadline_seconds", "61"),
-        ("wait", "maybe"), ("assignment", "{broken"), ("assignment", '["ct"]'),
+        ("wait", "maybe"), ("assignment", "{broken"), ("assignment", '["ct"]'), ("extra_results", "hologram"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named(name: str, value: str) -> None:

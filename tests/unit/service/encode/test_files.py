@@ -50,6 +50,7 @@ def test_a_dicom_study_has_dicom_too_and_no_patient_in_the_summary(tmp_path: Pat
         "segmentation.dcm",
         "error_probability.dcm",
         "conflict.dcm",
+        "report.dcm",
         "attribution_ct.nii.gz",
     }
     assert {files[name].media_type for name in files if name.endswith(".dcm")} == {"application/dicom"}

@@ -1,62 +1,30 @@
-"""The last gate: a DICOM result is read back and compared with its sources before it leaves.
+"""Multi-frame results: series cited, and frames that lie where the source's planes lie and cite them.
 
-Validators look at one object and its tables; none notices a wrong frame of reference, a series that is not cited, or
-frames that lie elsewhere. A finding is a defect of this program, never of the input.
-
-Source: IHE RAD TF-3 6.5.3, PS3.3 C.7.6.16.2.6 (Derivation Image).
+Source: PS3.3 C.7.6.16.2.6 (Derivation Image).
 """
 
 from collections.abc import Iterator
-from io import BytesIO
 from itertools import chain
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from entrust.errors import InternalError
 from entrust.volume import Grid
+from service.encode.checks.faults import Fault, Finding
 from service.encode.objects import Origin
 from service.encode.references import SOURCE_IMAGE, frame_depths, planes_at
-from service.encode.sources import VERBATIM, quiet
 
 PLACE_TOLERANCE_MM = 0.2
 """Frames lie where the source's images say; the regular grid may differ by what ingest tolerates in spacing."""
 
 
-def check_result(content: bytes, origin: Origin) -> None:
-    """Compare a result with its sources.
-
-    Args:
-        content: The DICOM file that is about to leave.
-        origin: What it started from.
-
-    Raises:
-        InternalError: It does not fit; ``details`` names what.
-    """
-    with quiet():
-        ds = dcmread(BytesIO(content), defer_size=1024)
-        fault = next(_faults(ds, origin), None)
-    if fault is not None:
-        raise InternalError(
-            "A result does not agree with the images it was made from and was held back.",
-            fix="Report this with the version of the program; the input is not at fault.",
-            details={"fault": fault},
-        )
-
-
-def _faults(ds: Dataset, origin: Origin) -> Iterator[str]:
-    """Yield a slug per disagreement."""
-    for keyword in VERBATIM:
-        if str(ds.get(keyword) or "") != str(origin.header.get(keyword) or ""):
-            yield f"differs-{keyword}"
-    if ds.SeriesInstanceUID in {source.series_uid for source in origin.sources}:
-        yield "series-not-new"
+def check_frames(ds: Dataset, origin: Origin) -> Iterator[Finding]:
+    """Yield what is wrong with the references and the frames of a segmentation or a map."""
     yield from _series_faults(ds, origin)
     yield from _frame_faults(ds, origin)
 
 
-def _series_faults(ds: Dataset, origin: Origin) -> Iterator[str]:
+def _series_faults(ds: Dataset, origin: Origin) -> Iterator[Finding]:
     other_studies = ds.get("StudiesContainingOtherReferencedInstancesSequence") or []
     cited = {
         str(item.SeriesInstanceUID): {str(i.ReferencedSOPInstanceUID) for i in item.ReferencedInstanceSequence}
@@ -65,23 +33,24 @@ def _series_faults(ds: Dataset, origin: Origin) -> Iterator[str]:
         )
     }
     if cited != {source.series_uid: set(source.instances) for source in origin.sources}:
-        yield "series-not-cited"
+        yield Finding(Fault.SERIES_NOT_CITED)
 
 
-def _frame_faults(ds: Dataset, origin: Origin) -> Iterator[str]:
+def _frame_faults(ds: Dataset, origin: Origin) -> Iterator[Finding]:
     reference = origin.sources[0].grid
     groups = ds.PerFrameFunctionalGroupsSequence
-    num_segments = len(ds.get("SegmentSequence") or [None])
+    # a binary segmentation has a frame per plane and segment, everything else one per plane
+    num_segments = len(ds.SegmentSequence) if ds.get("SegmentationType") == "BINARY" else 1
     if (int(ds.Rows), int(ds.Columns)) != reference.shape[1:] or len(groups) != reference.shape[0] * num_segments:
-        yield "frames-not-those-of-the-reference"
+        yield Finding(Fault.FRAMES_OTHERS)
         return
     if not _lies_on(ds, reference):
-        yield "frames-elsewhere"
+        yield Finding(Fault.FRAMES_ELSEWHERE)
         return
     for group, depth in zip(groups, frame_depths(ds, reference), strict=True):
         items = [item for derived in group.get("DerivationImageSequence") or [] for item in derived.SourceImageSequence]
         if any(item.PurposeOfReferenceCodeSequence[0].CodeValue != SOURCE_IMAGE.value for item in items):
-            yield "purpose-of-reference"
+            yield Finding(Fault.PURPOSE)
         named = {(str(item.ReferencedSOPInstanceUID), item.get("ReferencedFrameNumber")) for item in items}
         wanted = {
             (plane.sop_instance_uid, plane.frame_number)
@@ -90,7 +59,7 @@ def _frame_faults(ds: Dataset, origin: Origin) -> Iterator[str]:
         }
         own = origin.sources[0].planes[depth]
         if named != wanted | {(own.sop_instance_uid, own.frame_number)}:
-            yield "frame-derivation"
+            yield Finding(Fault.DERIVATION)
 
 
 def _lies_on(ds: Dataset, reference: Grid) -> bool:
