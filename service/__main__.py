@@ -29,7 +29,7 @@ from entrust.errors import (
 )
 from entrust.sampling import SAMPLERS
 from service.extra_results import Extra
-from service.observability.logs import configure_logging, describe_exception
+from service.observability.logs import configure_logging, describe_exception, get_logger
 from service.observability.traces import span
 from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
@@ -93,6 +93,7 @@ async def _serve(settings: Settings) -> None:
             if not starting.done():
                 starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
+    get_logger(__name__).info("stopped")
 
 
 @cli.command()

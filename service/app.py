@@ -174,7 +174,6 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
                 stopping.cancel()
                 for number in STOP_SIGNALS:
                     loop.remove_signal_handler(number)
-    log.info("stopped")
 
 
 @contextlib.asynccontextmanager
