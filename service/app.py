@@ -18,9 +18,14 @@ import uvicorn
 
 from entrust.contract import TASKS, model_contracts
 from entrust.errors import InvalidInputError
+from service.api.dicomweb import create_router as create_dicomweb_router
+from service.api.dimse.listener import ScpSettings
+from service.api.dimse.listener import open_listener as open_scp
 from service.api.rest.application import create_application
 from service.api.rpc.application import RpcLimits
 from service.api.rpc.listener import RpcListener, open_listener
+from service.archive import Archive, Watermark
+from service.archive.space import free_ratio
 from service.inference import TritonClient
 from service.ingest import IngestLimits
 from service.intake.access import Access, read_tokens
@@ -74,7 +79,7 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
     Raises:
         ModelUnavailableError: The embedded Triton does not start.
     """
-    triton, ingest = settings.triton, settings.ingest
+    triton = settings.triton
     async with contextlib.AsyncExitStack() as stack:
         url = triton.url
         if not url:
@@ -93,21 +98,82 @@ async def open_pipeline(settings: Settings, metrics: Metrics) -> AsyncIterator[P
         )
         yield Pipeline(
             client,
-            limits=IngestLimits(
-                max_files=ingest.max_files,
-                max_bytes=ingest.max_bytes,
-                max_uncompressed_bytes=ingest.max_uncompressed_bytes,
-                max_ratio=ingest.max_ratio,
-                max_voxels=ingest.max_voxels,
-            ),
+            limits=ingest_limits(settings),
             metrics=metrics,
             precision=triton.precision,
             chunk=settings.inference.chunk,
         )
 
 
+def ingest_limits(settings: Settings) -> IngestLimits:
+    """Return the bounds on what is unpacked and decoded."""
+    ingest = settings.ingest
+    return IngestLimits(
+        max_files=ingest.max_files,
+        max_bytes=ingest.max_bytes,
+        max_uncompressed_bytes=ingest.max_uncompressed_bytes,
+        max_ratio=ingest.max_ratio,
+        max_voxels=ingest.max_voxels,
+    )
+
+
+@contextlib.contextmanager
+def open_archive(settings: Settings, metrics: Metrics) -> Iterator[Archive | None]:
+    """Open the archive; None where no folder is set for one.
+
+    Raises:
+        InvalidInputError: The folder cannot be used.
+        InternalError: Its index cannot be used.
+    """
+    folder = settings.archive.folder
+    if folder is None:
+        yield None
+        return
+    watermark = Watermark(settings.archive.max_used_ratio, settings.archive.min_free_bytes)
+    try:
+        archive = Archive(folder, watermark=watermark, limits=ingest_limits(settings))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The archive's folder cannot be used ({os.strerror(error.errno or 0)}).",
+            fix="Set ENTRUST_ARCHIVE__FOLDER to a folder that this process may write to.",
+        ) from error
+    metrics.archive_space(lambda: free_ratio(folder))
+    with contextlib.closing(archive):
+        yield archive
+
+
+@contextlib.contextmanager
+def open_dimse(
+    settings: Settings, metrics: Metrics, archive: Archive | None, certificate: Certificate | None
+) -> Iterator[int]:
+    """Serve DIMSE where it is switched on, and give its port; 0 where it is not.
+
+    Raises:
+        InvalidInputError: The address cannot be had.
+    """
+    dimse = settings.dimse
+    if not dimse.enabled or archive is None:
+        yield 0
+        return
+    scp = ScpSettings(
+        ae_title=dimse.ae_title,
+        any_called_ae_title=dimse.any_called_ae_title,
+        calling_ae_titles=tuple(title.strip() for title in dimse.calling_ae_titles.split(",") if title.strip()),
+        max_pdu_bytes=dimse.max_pdu_bytes,
+        max_associations=dimse.max_associations,
+        timeout_seconds=dimse.timeout_seconds,
+    )
+    tls = certificate.server_context() if dimse.tls and certificate is not None else None
+    with open_scp(dimse.host, dimse.port, scp, archive, metrics, tls) as server:
+        port = int(server.server_address[1])
+        log.info("dimse-listening", host=dimse.host, port=port)
+        yield port
+
+
 @contextlib.asynccontextmanager
-async def open_gateway(settings: Settings, metrics: Metrics, access: Access | None = None) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, metrics: Metrics, access: Access | None = None, archive: Archive | None = None
+) -> AsyncIterator[Gateway]:
     """Build the service behind the faces; on the way out running jobs are cancelled.
 
     Raises:
@@ -141,6 +207,8 @@ async def open_gateway(settings: Settings, metrics: Metrics, access: Access | No
                     ),
                     max_wait_seconds=settings.rest.max_wait_seconds,
                     work_folder=folder,
+                    public_url=settings.rest.public_url,
+                    archive=archive,
                 )
             finally:
                 await runner.stop(0.0)
@@ -160,7 +228,9 @@ async def serve(settings: Settings) -> None:
         # what can be wrong with addresses and secrets is told before anything slow is started
         listener = stack.enter_context(listen(settings.rest.host, settings.rest.port))
         rpc = await stack.enter_async_context(bind_rpc(settings, metrics, access, certificate))
-        gateway = await stack.enter_async_context(open_gateway(settings, metrics, access))
+        archive = stack.enter_context(open_archive(settings, metrics))
+        stack.enter_context(open_dimse(settings, metrics, archive, certificate))
+        gateway = await stack.enter_async_context(open_gateway(settings, metrics, access, archive))
         async with rpc.serve(gateway):
             server = make_server(gateway, certificate)
             stop = asyncio.Event()
@@ -201,7 +271,8 @@ async def bind_rpc(
 
 def make_server(gateway: Gateway, certificate: Certificate | None = None) -> uvicorn.Server:
     """Build the HTTP server on an open gateway."""
-    application = create_application(gateway, version=version("entrust-serve"))
+    others = [create_dicomweb_router()] if gateway.archive is not None else []
+    application = create_application(gateway, version=version("entrust-serve"), others=others)
     return _Server(
         uvicorn.Config(
             application,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.archive import Archive
 from service.intake.access import Access
 from service.intake.parameters import ParameterLimits
 from service.intake.upload import UploadLimits
@@ -24,6 +25,8 @@ class Gateway:
         parameters: Bounds on what may be asked.
         max_wait_seconds: How long ``wait=true`` may hold an HTTP connection.
         work_folder: Where uploads lie.
+        public_url: Where callers reach the HTTP server; empty where their Host header says it.
+        archive: Keeps what comes in from a PACS; None where nothing is to be kept.
     """
 
     pipeline: Pipeline
@@ -34,3 +37,5 @@ class Gateway:
     parameters: ParameterLimits
     max_wait_seconds: float
     work_folder: Path
+    public_url: str = ""
+    archive: Archive | None = None
