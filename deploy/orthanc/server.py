@@ -39,6 +39,10 @@ class Orthanc:
         answer = httpx.post(f"{self.url}{path}", content=content, timeout=300.0, trust_env=False)
         return answer.raise_for_status().json()
 
+    def delete(self, path: str) -> None:
+        """Remove a resource."""
+        httpx.delete(f"{self.url}{path}", timeout=120.0, trust_env=False).raise_for_status()
+
 
 @contextmanager
 def running_orthanc(folder: Path, *, scp_port: int = 0, dicomweb_url: str = "") -> Iterator[Orthanc]:

@@ -55,7 +55,7 @@ def open_listener(
     metrics: Metrics,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[DicomServer]:
-    """Serve associations until the end of the block; those that are open then are aborted.
+    """Serve associations until the end of the block; those that are open then are cut off.
 
     Raises:
         InvalidInputError: The address cannot be had.
@@ -83,8 +83,6 @@ def open_listener(
         yield server
     finally:
         server.shutdown()
-        for association in server.active_associations:
-            association.abort()
-            association.join(settings.timeout_seconds)
+        server.cut_off()
         server.server_close()
         thread.join()

@@ -1,5 +1,6 @@
 """The TCP server below the associations: small packets go at once, and no silent peer keeps out the others."""
 
+import contextlib
 import socket
 import ssl
 from socketserver import BaseServer
@@ -42,6 +43,17 @@ class DicomServer(ThreadedAssociationServer):
     def shutdown(self) -> None:
         """Take no more connections; open associations are left to who started the server."""
         BaseServer.shutdown(self)
+
+    def cut_off(self) -> None:
+        """End open associations by their connections: a thread that waits for the rest of a PDU hears nothing else."""
+        for association in self.active_associations:
+            connection = association.dul.socket and association.dul.socket.socket
+            if connection is not None:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            association.dul.to_user_queue.put(None)  # who waits for a request that never came waits no longer
+        for association in self.active_associations:
+            association.join(self.timeout_seconds)
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
         """Say nothing: a trace would be printed, and associations log for themselves."""
