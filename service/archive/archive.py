@@ -134,6 +134,11 @@ class Archive:
             file.write(content)
             return self.keep(file, self.read(file))
 
+    def holds(self, study_uid: str) -> bool:
+        """Tell whether there is an instance of a study."""
+        self.flush()
+        return self.index.last_received(study_uid) is not None
+
     def search(self, query: Query) -> Page:
         """Search; what this process has stored before is found.
 

@@ -96,7 +96,8 @@ def read_entry(path: Path, limits: IngestLimits) -> Entry:
             fix="Export the study again from its source.",
         )
     offset_bytes = _PREAMBLE_AND_FIRST_ELEMENT + int(length) if length else 0
-    return Entry(*uids, transfer_syntax_uid=syntax, offset_bytes=offset_bytes, header=ds)
+    study_uid, series_uid, sop_uid, sop_class_uid = uids
+    return Entry(study_uid, series_uid, sop_uid, sop_class_uid, syntax, offset_bytes, ds)
 
 
 def normalised(attribute: Attribute, value: str) -> str | int | None:

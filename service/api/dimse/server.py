@@ -47,7 +47,7 @@ class DicomServer(ThreadedAssociationServer):
     def cut_off(self) -> None:
         """End open associations by their connections: a thread that waits for the rest of a PDU hears nothing else."""
         for association in self.active_associations:
-            connection = association.dul.socket and association.dul.socket.socket
+            connection: Any = getattr(association.dul.socket, "socket", None)
             if connection is not None:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)

@@ -99,7 +99,7 @@ class StorageService:
             with self._archive.incoming() as file:
                 file.write(content)
                 entry = self._archive.read(file)
-                request = event.request
+                request: Any = event.request
                 announced = (str(request.AffectedSOPInstanceUID), str(request.AffectedSOPClassUID))
                 if announced == (entry.sop_uid, entry.sop_class_uid):
                     outcome = "duplicate" if self._archive.keep(file, entry).duplicate else "stored"
