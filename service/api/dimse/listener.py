@@ -12,6 +12,7 @@ from pynetdicom import AE, _config
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from entrust.errors import InvalidInputError
+from service.api.dimse.connection import EagerHandler
 from service.api.dimse.server import DicomServer
 from service.api.dimse.storage import StorageService
 from service.archive import Archive
@@ -69,7 +70,13 @@ def open_listener(
     ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = settings.timeout_seconds
     handlers = StorageService(archive, metrics).handlers()
     try:
-        server = ae.make_server((host, port), ssl_context=tls, evt_handlers=handlers, server_class=DicomServer)
+        server = ae.make_server(
+            (host, port),
+            ssl_context=tls,
+            evt_handlers=handlers,
+            server_class=DicomServer,
+            request_handler=EagerHandler,
+        )
     except OSError as error:
         raise InvalidInputError(
             f"Port {port} on {host} cannot be listened on: {os.strerror(error.errno or 0)}.",
@@ -77,7 +84,7 @@ def open_listener(
         ) from error
     assert isinstance(server, DicomServer)  # noqa: S101  (make_server returns what it is asked for)
     server.timeout_seconds = settings.timeout_seconds
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="dimse-listener", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.5,), name="dimse-listener", daemon=True)
     thread.start()
     try:
         yield server

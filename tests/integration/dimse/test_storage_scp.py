@@ -19,7 +19,7 @@ import trustme
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
@@ -41,6 +41,7 @@ class Scp:
     def __init__(self, server: DicomServer, archive: Archive, metrics: Metrics) -> None:
         self.server, self.archive, self.metrics = server, archive, metrics
         self.port = int(server.server_address[1])
+        self.connections: list[socket.socket] = []
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
@@ -61,7 +62,10 @@ def start_scp(tmp_path: Path) -> Iterator[StartScp]:
             metrics = make_metrics()
             archive = stack.enter_context(contextlib.closing(Archive(tmp_path / "archive", watermark=watermark)))
             scp = ScpSettings(**{"ae_title": "ENTRUST"} | settings)
-            return Scp(stack.enter_context(open_listener("127.0.0.1", 0, scp, archive, metrics, tls)), archive, metrics)
+            server = stack.enter_context(open_listener("127.0.0.1", 0, scp, archive, metrics, tls))
+            made = Scp(server, archive, metrics)
+            stack.callback(lambda: [connection.close() for connection in made.connections])
+            return made
 
         yield start
 
@@ -71,7 +75,12 @@ def associate(scp: Scp, *contexts: tuple[str, str | list[str]], called: str = "E
     for abstract, transfer in contexts or ((Verification, "1.2.840.10008.1.2"),):
         ae.add_requested_context(abstract, transfer)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
-    return ae.associate("127.0.0.1", scp.port, ae_title=called, **named)
+
+    def remember(event: evt.Event) -> None:
+        """pynetdicom's client forgets to close a connection that the other side has closed."""
+        scp.connections.append(event.assoc.dul.socket.socket)
+
+    return ae.associate("127.0.0.1", scp.port, ae_title=called, evt_handlers=[(evt.EVT_CONN_OPEN, remember)], **named)
 
 
 def send(scp: Scp, *datasets: Dataset) -> list[int]:
@@ -166,7 +175,9 @@ def test_an_instance_that_is_not_what_was_announced_is_refused(start_scp: StartS
 
 def test_titles_decide_who_may_call_and_be_called(start_scp: StartScp) -> None:
     scp = start_scp(calling_ae_titles=("CT1", "SCANNER"))
-    assert associate(scp).is_established
+    known = associate(scp)
+    assert known.is_established
+    known.release()
     refused = associate(scp, called="OTHER")
     assert refused.is_rejected
     assert scp.value("entrust_associations_ended_total", outcome="rejected") == 1
@@ -212,7 +223,9 @@ def test_noise_on_the_port_does_no_harm(start_scp: StartScp) -> None:
     for noise in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), b"\x01\x00\xff\xff\xff\xff"):
         with socket.create_connection(("127.0.0.1", scp.port)) as connection:
             connection.sendall(noise)
-    assert associate(scp).send_c_echo().Status == 0
+    association = associate(scp)
+    assert association.send_c_echo().Status == 0
+    association.release()
 
 
 def test_tls_is_spoken_and_a_silent_peer_keeps_nobody_out(start_scp: StartScp, tmp_path: Path) -> None:
