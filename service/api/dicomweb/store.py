@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from entrust.errors import EnTrustError, InvalidInputError, TooLargeError, UnsupportedMediaError
@@ -96,9 +95,8 @@ async def _store(request: Request, gateway: Gateway, archive: Archive, root: str
             limits.check_size(int(request.headers["content-length"]))
         archive.check_space()
         answer = await _receive(request, gateway, archive, options.get(b"boundary", b""), study_uid, limits)
-    except (EnTrustError, HTTPException) as error:
-        if not isinstance(error, ClientDisconnect):
-            await drain(request)
+    except (EnTrustError, HTTPException):
+        await drain(request)
         raise
     return JSONResponse(answer.body(root, study_uid), answer.status, media_type=answer_type)
 
