@@ -15,6 +15,7 @@ SHARE ?= 1
 DOCUMENTS ?= docs
 PYTEST_ARGS ?=
 
+ORTHANC := orthanc:Orthanc $(if $(wildcard /usr/share/orthanc/plugins/libOrthancDicomWeb.so),,orthanc-dicomweb:)
 PROMETHEUS := prometheus:promtool prometheus-alertmanager:prometheus-alertmanager
 
 VENV := .venv
@@ -29,7 +30,7 @@ demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=pat
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
 
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
-	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(PROMETHEUS)
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(ORTHANC) $(PROMETHEUS)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 validate-dicom: $(VENV)/.development  ## show the results of twenty studies to programs that are not ours

@@ -18,9 +18,14 @@ import uvicorn
 
 from entrust.contract import TASKS
 from entrust.errors import InvalidInputError
+from service.api.dicomweb import create_router as create_dicomweb_router
+from service.api.dimse.listener import ScpSettings
+from service.api.dimse.listener import open_listener as open_scp
 from service.api.rest.application import create_application
 from service.api.rpc.application import RpcLimits
 from service.api.rpc.listener import RpcListener, open_listener
+from service.archive import Archive, Watermark
+from service.archive.space import free_ratio
 from service.inference import TritonClient
 from service.ingest import IngestLimits
 from service.intake.access import Access, read_tokens
@@ -92,9 +97,67 @@ async def open_pipeline(
         )
 
 
+@contextlib.contextmanager
+def open_archive(settings: Settings, metrics: Metrics) -> Iterator[Archive | None]:
+    """Open the archive; None where no folder is set for one.
+
+    Raises:
+        InvalidInputError: The folder cannot be used.
+        InternalError: Its index cannot be used.
+    """
+    folder = settings.archive.folder
+    if folder is None:
+        yield None
+        return
+    watermark = Watermark(settings.archive.max_used_ratio, settings.archive.min_free_bytes)
+    try:
+        archive = Archive(folder, watermark=watermark, limits=ingest_limits(settings))
+    except OSError as error:
+        raise InvalidInputError(
+            f"The archive's folder cannot be used ({os.strerror(error.errno or 0)}).",
+            fix="Set ENTRUST_ARCHIVE__FOLDER to a folder that this process may write to.",
+        ) from error
+    metrics.archive_space(lambda: free_ratio(folder))
+    with contextlib.closing(archive):
+        yield archive
+
+
+@contextlib.contextmanager
+def open_dimse(
+    settings: Settings, metrics: Metrics, archive: Archive | None, certificate: Certificate | None
+) -> Iterator[int]:
+    """Serve DIMSE where it is switched on, and give its port; 0 where it is not.
+
+    Raises:
+        InvalidInputError: The address cannot be had.
+    """
+    dimse = settings.dimse
+    if not dimse.enabled or archive is None:
+        yield 0
+        return
+    scp = ScpSettings(
+        ae_title=dimse.ae_title,
+        any_called_ae_title=dimse.any_called_ae_title,
+        calling_ae_titles=tuple(title.strip() for title in dimse.calling_ae_titles.split(",") if title.strip()),
+        max_pdu_bytes=dimse.max_pdu_bytes,
+        max_associations=dimse.max_associations,
+        timeout_seconds=dimse.timeout_seconds,
+    )
+    tls = certificate.server_context() if dimse.tls and certificate is not None else None
+    with open_scp(dimse.host, dimse.port, scp, archive, metrics, tls) as server:
+        port = int(server.server_address[1])
+        log.info("dimse-listening", host=dimse.host, port=port)
+        yield port
+
+
 @contextlib.asynccontextmanager
 async def open_gateway(
-    settings: Settings, metrics: Metrics, access: Access | None = None, triton_url: Awaitable[str] | None = None
+    settings: Settings,
+    metrics: Metrics,
+    access: Access | None = None,
+    *,
+    archive: Archive | None = None,
+    triton_url: Awaitable[str] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Build the service behind the faces; on the way out running jobs are cancelled.
 
@@ -102,6 +165,7 @@ async def open_gateway(
         settings: What a deployment set.
         metrics: Hears of everything.
         access: Who may ask; as the settings say when not given.
+        archive: What keeps the studies of a PACS, where there is one.
         triton_url: See :func:`open_pipeline`.
 
     Raises:
@@ -135,6 +199,8 @@ async def open_gateway(
                     ),
                     max_wait_seconds=settings.rest.max_wait_seconds,
                     work_folder=folder,
+                    public_url=settings.rest.public_url,
+                    archive=archive,
                 )
             finally:
                 await runner.stop(0.0)
@@ -157,7 +223,11 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
         # what can be wrong with addresses and secrets is told before anything slow is waited for
         listener = stack.enter_context(listen(settings.rest.host, settings.rest.port))
         rpc = await stack.enter_async_context(bind_rpc(settings, metrics, access, certificate))
-        gateway = await stack.enter_async_context(open_gateway(settings, metrics, access, triton_url))
+        archive = stack.enter_context(open_archive(settings, metrics))
+        stack.enter_context(open_dimse(settings, metrics, archive, certificate))
+        gateway = await stack.enter_async_context(
+            open_gateway(settings, metrics, access, archive=archive, triton_url=triton_url)
+        )
         async with rpc.serve(gateway):
             server = make_server(gateway, certificate)
             stop = asyncio.Event()
@@ -197,7 +267,8 @@ async def bind_rpc(
 
 def make_server(gateway: Gateway, certificate: Certificate | None = None) -> uvicorn.Server:
     """Build the HTTP server on an open gateway."""
-    application = create_application(gateway, version=version("entrust-serve"))
+    others = [create_dicomweb_router()] if gateway.archive is not None else []
+    application = create_application(gateway, version=version("entrust-serve"), others=others)
     return _Server(
         uvicorn.Config(
             application,

@@ -30,6 +30,8 @@ class RestSettings(_Group):
     Attributes:
         host: Address to listen on; loopback unless a proxy with access control stands in front.
         port: TCP port; 0 picks a free one.
+        public_url: Where callers reach this server, for addresses in DICOMweb's answers; what their Host header says
+            when empty.
         max_body_bytes: Largest request body.
         max_files: Largest number of files in one request.
         max_wait_seconds: How long ``wait=true`` may hold a connection open.
@@ -39,6 +41,7 @@ class RestSettings(_Group):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str = Field(default="", pattern=r"^$|^https?://[^\s?#]+$")
     max_body_bytes: int = Field(default=2048 * MEBIBYTE, ge=1024, le=64 * 1024 * MEBIBYTE)
     max_files: int = Field(default=20_000, ge=1, le=200_000)
     max_wait_seconds: float = Field(default=1800.0, gt=0.0, le=86_400.0)
@@ -140,6 +143,52 @@ class JobsSettings(_Group):
     retention_seconds: float = Field(default=3600.0, gt=0.0, le=30 * 86_400.0)
     retention_bytes: int = Field(default=1024 * MEBIBYTE, ge=MEBIBYTE, le=1024 * 1024 * MEBIBYTE)
     work_folder: Path | None = None
+
+
+class ArchiveSettings(_Group):
+    """What comes in from a PACS, and is kept.
+
+    Attributes:
+        folder: Where it is kept; where none is set nothing is, and DICOMweb and DIMSE are not served.
+        max_used_ratio: Share of the folder's disk in use from which nothing more is taken.
+        min_free_bytes: Free space of that disk below which nothing more is taken.
+    """
+
+    folder: Path | None = None
+    max_used_ratio: float = Field(default=0.95, gt=0.0, le=1.0)
+    min_free_bytes: int = Field(default=1024 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE)
+
+
+AE_TITLE = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
+"""Printable characters without a backslash, 16 at most, no space at the ends (PS3.5 6.2, AE)."""
+
+
+class DimseSettings(_Group):
+    """The DIMSE face: a storage SCP.
+
+    Attributes:
+        enabled: Whether it is served; it needs an archive.
+        host: Address to listen on.
+        port: TCP port; 0 picks a free one.
+        ae_title: Own AE title.
+        any_called_ae_title: Whether associations are taken that call another title.
+        calling_ae_titles: Who may call, separated by commas; everybody when empty.
+        max_pdu_bytes: Largest PDU that is taken.
+        max_associations: Associations at a time.
+        timeout_seconds: Longest silence of a peer.
+        tls: Whether associations are encrypted, with the certificate of the other faces.
+    """
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = Field(default=11112, ge=0, le=65535)
+    ae_title: str = Field(default="ENTRUST", pattern=f"^{AE_TITLE}$")
+    any_called_ae_title: bool = False
+    calling_ae_titles: str = Field(default="", pattern=rf"^({AE_TITLE}(,{AE_TITLE})*)?$")
+    max_pdu_bytes: int = Field(default=128 * 1024, ge=4096, le=16 * MEBIBYTE)
+    max_associations: int = Field(default=16, ge=1, le=1000)
+    timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
+    tls: bool = False
 
 
 class InferenceSettings(_Group):
@@ -244,12 +293,22 @@ class Settings(BaseSettings):
     tls: TlsSettings = TlsSettings()
     triton: TritonSettings = TritonSettings()
     jobs: JobsSettings = JobsSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    dimse: DimseSettings = DimseSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
     selection: SelectionSettings = SelectionSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
     traces: TracesSettings = TracesSettings()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        if self.dimse.enabled and self.archive.folder is None:
+            raise ValueError("ENTRUST_DIMSE__ENABLED needs ENTRUST_ARCHIVE__FOLDER")
+        if self.dimse.tls and self.tls.key_file is None:
+            raise ValueError("ENTRUST_DIMSE__TLS needs ENTRUST_TLS__CERTIFICATE_FILE and ENTRUST_TLS__KEY_FILE")
+        return self
 
 
 def load_settings() -> Settings:

@@ -1,12 +1,12 @@
 """DICOM headers: read a file's tags tolerantly, and say which tags the later rooms need."""
 
+import contextlib
 import logging
 import struct
 import threading
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +63,48 @@ _PRIVATE = {
 }
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its messages quote values
-_WARNINGS_LOCK = threading.RLock()  # warnings.catch_warnings swaps process-wide state
+_collectors: dict[int, list[list[Any]]] = {}
+_collectors_lock = threading.Lock()
+_swapped = contextlib.ExitStack()
 
 
-@contextmanager
+@contextlib.contextmanager
 def deviations() -> Iterator[list[Any]]:
     """Collect warnings of pydicom instead of showing them: they quote values of patients.
 
     Yields:
         A list that grows by one entry per warning; only its length is fit for people.
     """
-    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    here, caught = threading.get_ident(), list[Any]()
+    with _collectors_lock:
+        if not _collectors:
+            _collect_by_thread()
+        _collectors.setdefault(here, []).append(caught)
+    try:
         yield caught
+    finally:
+        with _collectors_lock:
+            _collectors[here].pop()
+            if not _collectors[here]:
+                del _collectors[here]
+            if not _collectors:
+                _swapped.close()
+
+
+def _collect_by_thread() -> None:
+    """Swap the process-wide handling of warnings for one that gives each thread its own; reading takes no lock."""
+    _swapped.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("always")
+    show = warnings.showwarning
+
+    def collect(*arguments: Any, **named: Any) -> None:
+        own = _collectors.get(threading.get_ident())
+        if own:
+            own[-1].append(arguments)
+        else:
+            show(*arguments, **named)
+
+    warnings.showwarning = collect
 
 
 def read_header(path: Path, limits: IngestLimits) -> Dataset:
@@ -86,7 +115,7 @@ def read_header(path: Path, limits: IngestLimits) -> Dataset:
         TooLargeError: A deflated file unpacks to more than is allowed.
     """
     try:
-        _check_deflated(path, limits)
+        check_deflated(path, limits)
         ds = dcmread(path, force=True, stop_before_pixels=True)
         # Touch what sorting needs, so that lazily parsed nonsense shows here.
         _ = [ds.get(k) for k in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "PatientID", "Rows")]
@@ -188,8 +217,12 @@ def _get(ds: Dataset, keyword: str) -> Any:
         return None
 
 
-def _check_deflated(path: Path, limits: IngestLimits) -> None:
-    """Refuse a deflated data set that would unpack beyond the limit, before pydicom unpacks it in one go."""
+def check_deflated(path: Path, limits: IngestLimits) -> None:
+    """Refuse a deflated data set that would unpack beyond the limit, before pydicom unpacks it in one go.
+
+    Raises:
+        TooLargeError: It would.
+    """
     try:
         meta = read_file_meta_info(path)
     except PARSE_FAILURES:  # no file meta: nothing says that it is deflated

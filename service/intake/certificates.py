@@ -1,4 +1,4 @@
-"""The certificate under which both faces are served, and who must show one."""
+"""The certificate under which the faces are served, and who must show one."""
 
 import ssl
 from dataclasses import dataclass
@@ -21,17 +21,31 @@ class Certificate:
     key: Path
     client_ca: Path | None = None
 
+    def server_context(self) -> ssl.SSLContext:
+        """Return what a server needs that shakes hands by itself: TLS 1.2 or later (BCP 195).
+
+        Raises:
+            InvalidInputError: The files cannot be used.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._load(context)
+        return context
+
     def check(self) -> None:
         """See whether they can be read and belong together, before anything is started.
 
         Raises:
             InvalidInputError: They cannot, or do not.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    def _load(self, context: ssl.SSLContext) -> None:
         try:
             context.load_cert_chain(self.chain, self.key, password="")
             if self.client_ca is not None:
                 context.load_verify_locations(self.client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ssl.SSLError) as error:
             raise InvalidInputError(
                 f"The certificate or its key cannot be used ({type(error).__name__}).",

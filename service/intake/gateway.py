@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.archive import Archive
 from service.intake.access import Access
 from service.intake.parameters import ParameterLimits
 from service.intake.upload import UploadLimits
@@ -26,6 +27,8 @@ class Gateway:
         max_wait_seconds: How long ``wait=true`` may hold an HTTP connection.
         work_folder: Where uploads lie.
         dry_runs: Lets one caller at a time try rules on a study.
+        public_url: Where callers reach the HTTP server; empty where their Host header says it.
+        archive: Keeps what comes in from a PACS; None where nothing is to be kept.
     """
 
     pipeline: Pipeline
@@ -37,3 +40,5 @@ class Gateway:
     max_wait_seconds: float
     work_folder: Path
     dry_runs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    public_url: str = ""
+    archive: Archive | None = None

@@ -7,10 +7,13 @@ from entrust.contract import get_task
 from entrust.errors import ConflictError, InvalidInputError
 from service.intake.gateway import Gateway
 from service.intake.parameters import SegmentationParameters
+from service.intake.results import keep_results
 from service.intake.upload import STUDY, Upload
 from service.jobs.job import Product
 from service.jobs.runner import OnProgress, Order
 from service.pipeline import SegmentationRequest, Source
+
+DICOM = "application/dicom"
 
 
 def make_order(
@@ -44,6 +47,9 @@ def make_order(
 
     async def work(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:
         files = await gateway.pipeline.segment(request, source, on_progress=on_progress, cancelled=cancelled)
+        if gateway.archive is not None:
+            objects = [file.content for file in files if file.media_type == DICOM]
+            await asyncio.to_thread(keep_results, gateway.archive, gateway.metrics, objects)
         return [Product(file.name, file.media_type, file.content) for file in files]
 
     return Order(

@@ -12,7 +12,11 @@ from entrust.drift import STATISTICS, VERDICTS, CalibrationReference
 from entrust.errors import ErrorKind
 from service.observability.definitions import DEFINITIONS, Definition
 
-DOORS = ("rest", "grpc")
+DOORS = ("rest", "grpc", "dicomweb", "dimse")
+STORE_DOORS = ("dicomweb", "dimse", "gateway")
+"""Ways into the archive; by `gateway` come results of this gateway's own."""
+STORE_OUTCOMES = ("stored", "duplicate", "refused")
+ASSOCIATION_OUTCOMES = ("released", "aborted", "rejected", "no-space")
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
 CANARY_OUTCOMES = ("ok", "wrong", "late")
 REPAIRS = ("reload", "restart")
@@ -58,6 +62,13 @@ def start_process(collectors: Collectors, states: Iterable[str], models: Iterabl
         collectors.start("entrust_results_delivered_bytes_total", door)
         for outcome in OUTCOMES:
             collectors.start("entrust_door_requests_total", door, outcome)
+    for door in STORE_DOORS:
+        collectors.start("entrust_archive_received_bytes_total", door)
+        collectors.start("entrust_archive_store_duration_seconds", door)
+        for outcome in STORE_OUTCOMES:
+            collectors.start("entrust_archive_instances_total", door, outcome)
+    for outcome in ASSOCIATION_OUTCOMES:
+        collectors.start("entrust_associations_ended_total", outcome)
     for kind in ErrorKind:
         collectors.start("entrust_problems_total", kind.value)
     for action in REPAIRS:

@@ -40,8 +40,9 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, JOBS, SAMPLING, TRITON = (
+DOORS, ARCHIVE, JOBS, SAMPLING, TRITON = (
     "Doors",
+    "The archive, and DICOM associations",
     "Jobs and delivery",
     "Stages and sampling steps",
     "Triton as the gateway sees it",
@@ -51,8 +52,9 @@ TRUST, DRIFT, GATEWAY = "Trust", "Inputs, and drift against the calibration set"
 DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         "entrust_door_requests_total", "counter", DOORS,
-        "Requests by the door they came through (`rest`, `grpc`) and how they ended: `ok`, `refused` (the caller's "
-        "fault), `overloaded`, `failed` (ours), `left` (the caller went). Health checks and scrapes are left out.",
+        "Requests by the door they came through (`rest`, `grpc`, `dicomweb`, `dimse`) and how they ended: `ok`, "
+        "`refused` (the caller's fault), `overloaded`, `failed` (ours), `left` (the caller went). Health checks and "
+        "scrapes are left out.",
         ("door", "outcome"),
     ),
     Definition(
@@ -78,6 +80,29 @@ DEFINITIONS: tuple[Definition, ...] = (
         "seconds", STAGE_BUCKETS_SECONDS,
     ),
     Definition("entrust_problems_total", "counter", DOORS, "Errors told to callers, by kind.", ("kind",)),
+    Definition(
+        "entrust_archive_instances_total", "counter", ARCHIVE,
+        "Instances by the way they came (`dicomweb`, `dimse`, or `gateway` for results) and what became of them: "
+        "`stored`, `duplicate` (the same bytes were there), `refused`.", ("door", "outcome"),
+    ),
+    Definition(
+        "entrust_archive_received_bytes_total", "counter", ARCHIVE, "Size of the same instances.", ("door",), "bytes"
+    ),
+    Definition(
+        "entrust_archive_store_duration_seconds", "histogram", ARCHIVE,
+        "From an instance's first byte in the archive's folder until the disk holds it.", ("door",), "seconds",
+        CALL_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_archive_free_ratio", "gauge", ARCHIVE, "Free share of the archive's disk; 1 without an archive.",
+        (), "ratio",
+    ),
+    Definition("entrust_associations", "gauge", ARCHIVE, "DICOM associations that are open."),
+    Definition(
+        "entrust_associations_ended_total", "counter", ARCHIVE,
+        "DICOM associations by how they ended: `released`, `aborted`, `rejected` (AE titles, too many), `no-space`.",
+        ("outcome",),
+    ),
     Definition("entrust_jobs", "gauge", JOBS, "Jobs that are kept, by state.", ("state",)),
     Definition("entrust_jobs_accepted_total", "counter", JOBS, "Jobs taken into the queue.", ("task", "priority")),
     Definition(

@@ -4,7 +4,7 @@ Each gateway process answers for itself alone, and is scraped by itself: sums ov
 Series whose labels are known beforehand exist from the start, at zero: else the first event would be lost to ``rate``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -57,6 +57,13 @@ class Metrics:
         self._rpcs = collectors.of("entrust_rpc_requests_total", Counter)
         self._rpc_seconds = collectors.of("entrust_rpc_request_duration_seconds", Histogram)
         self._problems = collectors.of("entrust_problems_total", Counter)
+        self._instances = collectors.of("entrust_archive_instances_total", Counter)
+        self._instance_bytes = collectors.of("entrust_archive_received_bytes_total", Counter)
+        self._store_seconds = collectors.of("entrust_archive_store_duration_seconds", Histogram)
+        self._archive_free = collectors.of("entrust_archive_free_ratio", Gauge)
+        self._archive_free.set(1.0)
+        self._associations = collectors.of("entrust_associations", Gauge)
+        self._associations_ended = collectors.of("entrust_associations_ended_total", Counter)
         self._jobs = collectors.of("entrust_jobs", Gauge)
         self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
         self._finished = collectors.of("entrust_jobs_finished_total", Counter)
@@ -222,6 +229,26 @@ class Metrics:
         """Record one request by its door; :data:`service.observability.collectors.OUTCOMES` are the outcomes."""
         self._door_requests.labels(door, outcome).inc()
         self._door_seconds.labels(door).observe(duration_seconds)
+
+    def instance_received(self, *, door: str, outcome: str, size_bytes: int, duration_seconds: float) -> None:
+        """Record one instance on its way into the archive: ``stored``, ``duplicate`` or ``refused``."""
+        self._instances.labels(door, outcome).inc()
+        self._instance_bytes.labels(door).inc(size_bytes)
+        self._store_seconds.labels(door).observe(duration_seconds)
+
+    def archive_space(self, free_ratio: Callable[[], float]) -> None:
+        """Ask for the free share of the archive's disk whenever it is scraped."""
+        self._archive_free.set_function(free_ratio)
+
+    def association_opened(self) -> None:
+        """Record a DICOM association that was accepted."""
+        self._associations.inc()
+
+    def association_ended(self, outcome: str, *, was_open: bool) -> None:
+        """Record the end of an association; ``was_open`` says whether it had been accepted."""
+        self._associations_ended.labels(outcome).inc()
+        if was_open:
+            self._associations.dec()
 
     def delivered(self, *, door: str, size_bytes: int) -> None:
         """Record results that were handed over."""

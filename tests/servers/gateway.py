@@ -11,7 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import bind_rpc, listen, make_server, open_gateway, read_certificate
+from service.app import (
+    bind_rpc,
+    listen,
+    make_server,
+    open_archive,
+    open_dimse,
+    open_gateway,
+    read_certificate,
+)
 from service.intake.access import Access, read_tokens
 from service.settings import Settings
 from service.startup import make_metrics
@@ -19,9 +27,10 @@ from service.triton.embedded import EmbeddedTriton
 
 
 class RunningGateway(httpx.AsyncClient):
-    """An HTTP client of a gateway that knows its other address, too."""
+    """An HTTP client of a gateway that knows its other addresses, too."""
 
     rpc_address = ""
+    dimse_port = 0
 
 
 StartGateway = Callable[..., AbstractAsyncContextManager[RunningGateway]]
@@ -42,32 +51,37 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
         settings = Settings.model_validate(groups)
         metrics, access = make_metrics(), Access(read_tokens(settings.auth.token_file))
         certificate = read_certificate(settings)
-        async with (
-            bind_rpc(settings, metrics, access, certificate) as rpc,
-            open_gateway(settings, metrics, access) as gateway,
-            rpc.serve(gateway),
+        with (
+            open_archive(settings, metrics) as archive,
+            open_dimse(settings, metrics, archive, certificate) as dimse_port,
         ):
-            with listen("127.0.0.1", 0) as listener:
-                server = make_server(gateway, certificate)
-                serving = asyncio.create_task(server.serve(sockets=[listener]))
-                scheme, (host, port) = "https" if certificate else "http", listener.getsockname()[:2]
-                try:
-                    async with RunningGateway(
-                        base_url=f"{scheme}://{host}:{port}",
-                        timeout=120.0,
-                        trust_env=False,
-                        verify=ssl.create_default_context(cafile=settings.tls.certificate_file)
-                        if certificate
-                        else True,
-                    ) as client:
-                        client.rpc_address = f"127.0.0.1:{rpc.port}"
-                        while not server.started:
-                            await asyncio.sleep(0.01)
-                        yield client
-                finally:
-                    await gateway.runner.stop(0.0)
-                    server.should_exit = True
-                    await serving
+            async with (
+                bind_rpc(settings, metrics, access, certificate) as rpc,
+                open_gateway(settings, metrics, access, archive) as gateway,
+                rpc.serve(gateway),
+            ):
+                with listen("127.0.0.1", 0) as listener:
+                    server = make_server(gateway, certificate)
+                    serving = asyncio.create_task(server.serve(sockets=[listener]))
+                    scheme, (host, port) = "https" if certificate else "http", listener.getsockname()[:2]
+                    try:
+                        async with RunningGateway(
+                            base_url=f"{scheme}://{host}:{port}",
+                            timeout=120.0,
+                            trust_env=False,
+                            verify=ssl.create_default_context(cafile=settings.tls.certificate_file)
+                            if certificate
+                            else True,
+                        ) as client:
+                            client.rpc_address = f"127.0.0.1:{rpc.port}"
+                            client.dimse_port = dimse_port
+                            while not server.started:
+                                await asyncio.sleep(0.01)
+                            yield client
+                    finally:
+                        await gateway.runner.stop(0.0)
+                        server.should_exit = True
+                        await serving
         assert _is_empty(folder), "uploads were left behind"
 
     return start

@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrust.errors import UnauthenticatedError
+from service.api.http.body import drain
 from service.api.rest.problems import problem_of, respond
-from service.api.rest.upload import drain
 from service.intake.access import Access
 from service.observability.metrics import Metrics
 

@@ -1,8 +1,9 @@
 """The HTTP application: operations, errors, documentation."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -35,12 +36,13 @@ Every error is `application/problem+json` (RFC 9457) with a cause, a fix and the
 """
 
 
-def create_application(gateway: Gateway, *, version: str) -> FastAPI:
+def create_application(gateway: Gateway, *, version: str, others: Sequence[APIRouter] = ()) -> FastAPI:
     """Build the HTTP application.
 
     Args:
         gateway: The service behind it, open for as long as the application runs.
         version: Version of this program.
+        others: Operations of other faces that the same server serves, under the same guard, boundary and errors.
     """
     metrics = gateway.metrics
     app = FastAPI(
@@ -56,7 +58,7 @@ def create_application(gateway: Gateway, *, version: str) -> FastAPI:
     app.state.gateway = gateway
     for router in (segmentations.router, jobs.router, models.router, rules.router):
         app.include_router(router, responses=documented(ErrorKind.UNAUTHENTICATED))
-    for router in (health.router, problem_types.router):
+    for router in (health.router, problem_types.router, *others):
         app.include_router(router)
     app.add_middleware(Guard, access=gateway.access, metrics=metrics)
     app.add_middleware(Boundary, metrics=metrics)

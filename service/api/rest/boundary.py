@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrust.errors import InternalError
+from service.api.http.doors import door_of
 from service.api.rest.problems import problem_of, respond
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
@@ -21,7 +22,6 @@ QUIET_ROUTES = frozenset({"/metrics", "/health/live", "/health/ready"})
 """Polled every few seconds; logged only when they fail, and not traced."""
 RESULT_ROUTES = frozenset({"/v1/segmentations", "/v1/jobs/{job_id}/results", "/v1/jobs/{job_id}/results/{name}"})
 """Where an answer of 200 is made of results."""
-DOOR = "rest"
 UNMATCHED = "unmatched"
 
 
@@ -81,9 +81,9 @@ class Boundary:
         method = _method(scope)
         self._metrics.http_request(method=method, route=route, status=status, duration_seconds=seconds)
         if route not in QUIET_ROUTES:
-            self._metrics.door_request(door=DOOR, outcome=outcome_of(status), duration_seconds=seconds)
+            self._metrics.door_request(door=door_of(route), outcome=outcome_of(status), duration_seconds=seconds)
         if route in RESULT_ROUTES and status == HTTPStatus.OK:
-            self._metrics.delivered(door=DOOR, size_bytes=size_bytes)
+            self._metrics.delivered(door=door_of(route), size_bytes=size_bytes)
         if route not in QUIET_ROUTES or status >= 400:
             log.info("request", method=method, route=route, status=status, duration_seconds=round(seconds, 4))
         _describe(current(), method, route, status, scope.get("scheme", "http"))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from starlette.responses import Response
 
 from entrust.errors import ConflictError, NotFoundError
-from service.api.rest.negotiation import negotiate
+from service.api.http.negotiation import negotiate
 from service.api.rest.problems import plain_problem, problem_of, respond
 from service.jobs.job import Job, JobState, Product
 from service.jobs.runner import JobRunner

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 
 from entrust.contract import TASKS, get_task
 from entrust.errors import ErrorKind, InvalidInputError, OverloadedError
+from service.api.http.body import drain
 from service.api.rest.gateway import Behind
 from service.api.rest.problems import documented
-from service.api.rest.upload import drain, receive
+from service.api.rest.upload import receive
 from service.intake.gateway import Gateway
 from service.intake.upload import STUDY, Upload
 from service.selection import Explanation, Rules, parse_rules

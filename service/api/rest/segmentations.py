@@ -9,13 +9,14 @@ from starlette.responses import JSONResponse, Response
 
 from entrust.contract import get_task
 from entrust.errors import EnTrustError, ErrorKind
+from service.api.http.body import drain
+from service.api.http.negotiation import negotiate
 from service.api.rest.gateway import Behind
-from service.api.rest.negotiation import negotiate
 from service.api.rest.parameters import FIELDS, RestParameters, read_parameters
 from service.api.rest.problems import NOT_ACCEPTABLE, documented
 from service.api.rest.resources import JobResource, job_resource
 from service.api.rest.results import FILE_OF_TYPE, answer_results, not_acceptable
-from service.api.rest.upload import drain, receive
+from service.api.rest.upload import receive
 from service.intake.gateway import Gateway
 from service.intake.orders import make_order, take_back
 from service.intake.upload import STUDY

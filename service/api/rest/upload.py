@@ -10,15 +10,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from entrust.errors import InvalidInputError, TooLargeError, UnsupportedMediaError
+from service.api.http.body import batches, drain
 from service.intake.upload import FIELD_NAME, STUDY, Upload, UploadLimits
 
 RAW_MEDIA_TYPES = ("application/zip", "application/dicom")
 MULTIPART_MEDIA_TYPES = ("multipart/form-data", "multipart/related")
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 16 * 1024
-_BATCH_BYTES = 1024 * 1024
-_DRAIN_BYTES = 64 * 1024 * 1024
-_DRAIN_SECONDS = 5.0
 
 
 async def receive(request: Request, limits: UploadLimits, *, text_fields: frozenset[str], work_folder: Path) -> Upload:
@@ -43,7 +41,7 @@ async def receive(request: Request, limits: UploadLimits, *, text_fields: frozen
         if request.headers.get("content-length", "").isdigit():
             limits.check_size(int(request.headers["content-length"]))
         upload = await Upload.begin(work_folder)
-        chunks = _batches(request, limits)
+        chunks = batches(request, limits)
         if kind in RAW_MEDIA_TYPES:
             await _receive_raw(chunks, upload, limits)
         elif kind in MULTIPART_MEDIA_TYPES:
@@ -64,20 +62,6 @@ async def receive(request: Request, limits: UploadLimits, *, text_fields: frozen
             await drain(request)
         raise
     return upload
-
-
-async def drain(request: Request) -> None:
-    """Read what is left of a refused body, within reason: a client that is still sending would miss the answer."""
-    left = _DRAIN_BYTES
-    try:
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while left > 0:
-                message = await request.receive()
-                left -= len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-    except TimeoutError:
-        return
 
 
 async def _receive_raw(chunks: AsyncIterator[bytes], upload: Upload, limits: UploadLimits) -> None:
@@ -120,28 +104,6 @@ async def _receive_multipart(
         sink.close()
     if not sink.complete:
         raise InvalidInputError("The multipart body ends too early.", fix="Send it again, to the last boundary.")
-
-
-async def _batches(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
-    """Yield the body in pieces of about a mebibyte, counting."""
-    received, batch = 0, bytearray()
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(limits.timeout_seconds):
-                chunk = await anext(stream, None)
-        except TimeoutError:
-            raise limits.silence() from None
-        if chunk is None:
-            break
-        received += len(chunk)
-        limits.check_size(received)
-        batch += chunk
-        if len(batch) >= _BATCH_BYTES:
-            yield bytes(batch)
-            batch.clear()
-    if batch:
-        yield bytes(batch)
 
 
 class _Parts:

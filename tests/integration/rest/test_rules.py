@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from entrust.errors import InvalidInputError
 from service.api.rest.application import create_application
-from service.app import make_metrics, open_gateway
+from service.app import open_gateway
 from service.selection import Explanation
 from service.selection.loading import default_text
 from service.selection.yaml_lines import MAX_BYTES
 from service.settings import Settings
+from service.startup import make_metrics
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, nifti_files, zipped
 from tests.integration.rest.test_refusals import check_problem

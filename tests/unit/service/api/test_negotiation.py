@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.rest.negotiation import negotiate
+from service.api.http.negotiation import negotiate
 
 OFFERED = ["application/zip", "application/json", "image/png"]
 

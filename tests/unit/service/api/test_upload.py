@@ -120,7 +120,7 @@ async def test_a_stated_length_over_the_limit_is_refused_unread(tmp_path: Path) 
 
 
 async def test_silence_ends_the_upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.rest.upload._DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr("service.api.http.body._DRAIN_SECONDS", 0.01)
     limits = UploadLimits(max_body_bytes=1000, max_files=3, timeout_seconds=0.05)
     with pytest.raises(DeadlineExceededError):
         await take(tmp_path, "application/zip", b"PK", limits=limits, silent=True)

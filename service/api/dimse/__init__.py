@@ -1,0 +1,1 @@
+"""The DIMSE face: a storage SCP."""

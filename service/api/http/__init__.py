@@ -1,0 +1,1 @@
+"""What the faces that speak HTTP share: bodies, Accept headers, which door an address belongs to."""
