@@ -57,7 +57,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
         ):
             async with (
                 bind_rpc(settings, metrics, access, certificate) as rpc,
-                open_gateway(settings, metrics, access, archive) as gateway,
+                open_gateway(settings, metrics, access, archive=archive) as gateway,
                 rpc.serve(gateway),
             ):
                 with listen("127.0.0.1", 0) as listener:
