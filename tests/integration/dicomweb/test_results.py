@@ -30,14 +30,14 @@ async def test_results_lie_beside_their_study(pacs: RunningGateway) -> None:
     assert stored.status_code == 200
     await segment(pacs, contents)
     found = (await pacs.get(f"{here}/series")).json()
-    assert len(found) == 6  # three that were sent, a mask, two maps
-    assert {"CT", "MR", "PT", "SEG"} < {one["00080060"]["Value"][0] for one in found}
+    assert len(found) == 7  # three that were sent, a mask, two maps, a report
+    assert {"CT", "MR", "PT", "SEG", "SR"} < {one["00080060"]["Value"][0] for one in found}
     (segmentation,) = (await pacs.get(f"/dicom-web/instances?Modality=SEG&StudyInstanceUID={study}")).json()
     address = segmentation["00081190"]["Value"][0]
     ds = dcmread(io.BytesIO((await pacs.get(address, headers={"Accept": "application/dicom"})).content))
     cited = {item.SeriesInstanceUID for item in ds.ReferencedSeriesSequence}
     assert cited == {one.SeriesInstanceUID for one in datasets}
     metrics = (await pacs.get("/metrics")).text
-    assert 'entrust_archive_instances_total{door="gateway",outcome="stored"} 3.0' in metrics
+    assert 'entrust_archive_instances_total{door="gateway",outcome="stored"} 4.0' in metrics
     await segment(pacs, contents)  # the same again: nothing is kept twice, and nothing fails
     assert len((await pacs.get(f"{here}/series")).json()) == len(found)
