@@ -13,12 +13,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from service.encode.encoding import encode_dicom
-from service.encode.identity import Identity
-from service.encode.results import to_source_geometry
-from tests.factories.dicom_cases import answer, read_case, usual_grids, write_study
+from tests.factories.dicom_cases import encode_case, read_case, usual_grids, write_study
 from tests.factories.dicomweb import RELATED, part10, related, small_series
-from tests.factories.trust_maps import CARD, PROVENANCE
 from tests.servers.gateway import RunningGateway
 
 ROOT = "/dicom-web"
@@ -131,11 +127,11 @@ async def test_compressed_instances_are_kept_as_they_are_and_decoded_on_request(
 async def test_frames_of_our_results_are_served(pacs: RunningGateway, client: DICOMwebClient, tmp_path: Path) -> None:
     """Bits that do not fill bytes, and floats: what a viewer asks for to draw masks and maps."""
     write_study(tmp_path, usual_grids())
-    case = read_case(tmp_path)
-    contents = encode_dicom(case, to_source_geometry(case, answer(case)), Identity.of(case, CARD, PROVENANCE))
+    contents = encode_case(read_case(tmp_path))
     await put(pacs, *contents.values())
-    for content in contents.values():
-        ds = dcmread(io.BytesIO(content))
+    images = [ds for content in contents.values() if "NumberOfFrames" in (ds := dcmread(io.BytesIO(content)))]
+    assert len(images) == 3  # the mask and two maps; the report has no frames
+    for ds in images:
         numbers = list(range(1, int(ds.NumberOfFrames) + 1))
         frames = await asyncio.to_thread(client.retrieve_instance_frames, *uids(ds), numbers)
         if int(ds.BitsAllocated) == 1:
