@@ -158,10 +158,10 @@ def _acquire(
     domain: Domain, split: Split, scene: Scene, rng: np.random.Generator
 ) -> tuple[Float32[np.ndarray, "m d h w"], Bool[np.ndarray, "m d h w"], Float64[np.ndarray, "m 2"]]:
     """Let all scanners see the scene."""
-    shifts = rng.uniform(-0.5, 0.5, (len(domain.channels), 2)) * min(split.shift_mm, 1.0)
-    if split.shift_mm > 1.0:  # one modality is badly registered
-        angle = rng.uniform(0, 2 * np.pi)
-        shifts[rng.integers(len(shifts))] = split.shift_mm * np.array([np.sin(angle), np.cos(angle)])
+    shifts = rng.uniform(-0.5, 0.5, (len(domain.channels), 2))
+    angle, victim = rng.uniform(0, 2 * np.pi), int(rng.integers(len(shifts)))
+    if split.shift_mm:  # one modality is badly registered
+        shifts[victim] = split.shift_mm * np.array([np.sin(angle), np.cos(angle)])
     images = np.stack(
         [
             scan(ideal_signal(scene, domain, i), scene, c, rng, noise=split.noise, bias=split.bias, shift_mm=tuple(s))

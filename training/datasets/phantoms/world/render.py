@@ -68,7 +68,7 @@ def scan(
         grain = space.blur(white[0], 5.0) * 2.6
         image = np.maximum(image + sigma * np.sqrt(np.maximum(image, 0.1)) * grain, 0.0)
     else:
-        image = image + sigma * space.blur(white[0], 2.5) * 1.6
+        image = np.maximum(image + sigma * space.blur(white[0], 2.5) * 1.6, -1024.0)
     return np.asarray(np.rint(image / channel.quantum) * channel.quantum)
 
 

@@ -18,7 +18,9 @@ class Split:
         artefact: Name in :data:`~training.datasets.phantoms.world.artefacts.ARTEFACTS`.
         noise: Factor on the noise.
         bias: Factor on the shading.
-        shift_mm: Largest displacement of a modality; within a pixel elsewhere.
+        shift_mm: Displacement of one modality; all others stay within half a millimetre.
+        readable: Whether the images still show the scene. Where a modality is missing or misnamed, the exact
+            probability given the whole scene is not that given these images: score labels there, not p*.
     """
 
     name: str
@@ -29,7 +31,8 @@ class Split:
     artefact: str = ""
     noise: float = 1.0
     bias: float = 1.0
-    shift_mm: float = 1.0
+    shift_mm: float = 0.0
+    readable: bool = True
 
 
 HARD = (0.10, 0.15, 0.40, 0.35)
@@ -47,8 +50,8 @@ SPLITS = {
         Split("shift-bias", 100, 16, HARD, bias=3.0),
         Split("shift-registration", 100, 16, HARD, shift_mm=6.0),
         Split("shift-ghosting", 100, 16, HARD, artefact="ghosting"),
-        Split("shift-missing", 100, 16, HARD, artefact="missing-modality"),
-        Split("shift-swapped", 100, 16, HARD, artefact="swapped-series"),
+        Split("shift-missing", 100, 16, HARD, artefact="missing-modality", readable=False),
+        Split("shift-swapped", 100, 16, HARD, artefact="swapped-series", readable=False),
         Split("shift-conflict", 100, 16, (0.0, 0.25, 0.40, 0.35), unseen="conflict"),
         Split("shift-anatomy", 100, 16, HARD, unseen="anatomy"),
     )
