@@ -13,13 +13,14 @@ from pathlib import Path
 from entrust.errors import EnTrustError
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case
 from training.datasets.phantoms.world.checksums import measure, published
-from training.datasets.phantoms.world.splits import SPLITS, TEST, get_split
+from training.datasets.phantoms.world.splits import REAL, SPLITS, TEST, get_split
 
 
 def main() -> int:
     """Do what the options say, in their order; 0 where every check holds."""
     parser = argparse.ArgumentParser(prog="python -m training.datasets.phantoms", description="ConflictWorld")
     parser.add_argument("--preview", action="store_true", help="write contact sheets to OUT/preview-DOMAIN.png")
+    parser.add_argument("--real", action="store_true", help="preview on real anatomies of ../shared/data")
     parser.add_argument("--check", action="store_true", help="make the splits anew and compare their checksums")
     parser.add_argument("--freeze", action="store_true", help="write the checksums of the splits (a decision!)")
     parser.add_argument("--time", action="store_true", help="cases per second of processor time")
@@ -34,7 +35,7 @@ def main() -> int:
     good = True
     try:
         if options.preview:
-            _preview(domains, splits[0] if splits else TEST.name, options.cases, options.first, options.out)
+            _preview(domains, splits[0] if splits else TEST.name, options)
         if options.time:
             _time(domains, options.cases)
         if options.export:
@@ -49,11 +50,16 @@ def main() -> int:
     return 0 if good else 1
 
 
-def _preview(domains: list[str], split: str, cases: int, first: int, out: Path) -> None:
+def _preview(domains: list[str], split: str, options: argparse.Namespace) -> None:
     from training.datasets.phantoms.world.preview import write_sheet  # matplotlib
 
     for name in domains:
-        print(write_sheet((get_domain(name),), get_split(split), out / f"preview-{name}.png", cases=cases, first=first))
+        domain, chosen, path = get_domain(name), get_split(split), options.out / f"preview-{name}.png"
+        if options.real:
+            from training.datasets.phantoms.world.anatomies.real import with_real_anatomy  # SimpleITK
+
+            domain, chosen, path = with_real_anatomy(domain), REAL, options.out / f"preview-{name}-real.png"
+        print(write_sheet((domain,), chosen, path, cases=options.cases, first=options.first))
 
 
 def _time(domains: list[str], cases: int) -> None:

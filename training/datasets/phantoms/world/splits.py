@@ -58,6 +58,10 @@ SPLITS = {
 }
 
 
+REAL = Split("real-anatomy", 100, 16, HARD)
+"""Needs data beside the project, so it is not frozen."""
+
+
 def get_split(name: str) -> Split:
     """Return a split by name.
 

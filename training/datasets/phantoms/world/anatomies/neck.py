@@ -11,7 +11,11 @@ AIR, FAT, MUSCLE, BONE, MARROW, CORD, GLAND, VESSEL, MUCOSA = range(9)
 
 def neck_or_thigh(rng: np.random.Generator, space: Space, unseen: bool) -> Anatomy:
     """Draw a neck; a thigh where the anatomy shall be unseen."""
-    tissues = _thigh(rng, space) if unseen else _neck(rng, space)
+    return anatomy_of_tissues(space, _thigh(rng, space) if unseen else _neck(rng, space))
+
+
+def anatomy_of_tissues(space: Space, tissues: np.ndarray) -> Anatomy:
+    """Return a body part with the zones that lesions keep to: ``soft`` tissue, and the ``body`` (anything but air)."""
     soft = (tissues == MUSCLE) | (tissues == FAT) | (tissues == GLAND) | (tissues == MUCOSA) | (tissues == VESSEL)
     return Anatomy(tissues, TISSUES, {"soft": space.distance_mm(soft), "body": space.distance_mm(tissues != AIR)})
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from training.datasets.phantoms.world.case import DOMAINS, WorldCase, make_case, make_scene
+from training.datasets.phantoms.world.case import DOMAINS, make_case, make_scene
 from training.datasets.phantoms.world.domain import Domain
 from training.datasets.phantoms.world.render import ideal_signal, scan
 from training.datasets.phantoms.world.scene import Patch, Scene
@@ -64,53 +64,6 @@ def test_of_a_pair_one_modality_shows_the_conflict_and_the_other_what_health_wou
             index = domain.slugs.index(slug)
             change = ideal_signal(scene, domain, index) - ideal_signal(bare, domain, index)
             assert bool(np.abs(change[patch.distance_mm < -1]).max() > 1e-6) is shown
-
-
-def _candidates(domain: Domain, scene: Scene, number: int, index: int) -> list[np.ndarray]:
-    """Return the noise-free image of one modality for every level that the patch's cue might have."""
-    patch = scene.patches[number]
-    assert patch.finding.cue is not None
-    images = []
-    for level in range(len(patch.finding.cue.levels)):
-        patches = list(scene.patches)
-        patches[number] = replace(patch, cue=level)
-        ideal = ideal_signal(replace(scene, patches=tuple(patches)), domain, index)
-        images.append(scene.space.blur(ideal, domain.channels[index].fwhm_mm))
-    return images
-
-
-def read_cue(case: WorldCase, number: int) -> int:
-    """Return the cue's level that explains the seeing modality best.
-
-    The scale of the image is learned from a band of healthy surroundings, as an eye would; nothing else is known of the
-    scanner.
-    """
-    patch = case.scene.patches[number]
-    assert patch.finding.pair is not None
-    index = case.domain.slugs.index(patch.finding.pair[0])
-    image = case.images[index].astype(float)
-    findings = np.min([p.distance_mm for p in case.scene.patches], axis=0)
-    band = (patch.distance_mm < 25) & (findings > 4)
-    inside = patch.distance_mm < -1
-    errors = []
-    for model in _candidates(case.domain, case.scene, number, index):
-        gain = (image[band] * model[band]).sum() / (model[band] ** 2).sum()
-        errors.append(((image[inside] - gain * model[inside]) ** 2).sum())
-    return int(np.argmin(errors))
-
-
-@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
-def test_cues_can_be_read_from_the_images(domain: Domain) -> None:
-    right = []
-    for i in range(40):
-        case = make_case(domain, TEST, i, depth=1)
-        for number, patch in enumerate(case.scene.patches):
-            cue = patch.finding.cue
-            if patch.group < 0 or cue is None or cue.name == "shape":  # a shape is its own surface
-                continue
-            right.append(read_cue(case, number) == patch.cue)
-    assert len(right) > 25
-    assert np.mean(right) > 0.95, f"{np.mean(right):.2f} of {len(right)}"
 
 
 def test_single_slices_and_volumes_are_drawn_alike() -> None:

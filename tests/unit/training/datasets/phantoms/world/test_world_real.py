@@ -1,0 +1,38 @@
+"""Real anatomies: drawn from the data beside the project, and never part of the frozen splits."""
+
+import numpy as np
+import pytest
+
+from entrust.errors import NotFoundError
+from training.datasets.phantoms.world.anatomies.real import data_root, real_anatomy, with_real_anatomy
+from training.datasets.phantoms.world.case import DOMAINS, make_case
+from training.datasets.phantoms.world.checksums import case_digest
+from training.datasets.phantoms.world.splits import REAL, SPLITS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data() -> None:
+    try:
+        data_root()
+    except NotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", ["brain", "lesion", "oncology"])
+def test_real_bodies_carry_simulated_findings(name: str) -> None:
+    domain = with_real_anatomy(DOMAINS[name])
+    cases = [make_case(domain, REAL, i, depth=1) for i in range(4)]
+    assert case_digest(make_case(domain, REAL, 1, depth=1)) == case_digest(cases[1])
+    assert sum(c.label.any() for c in cases) >= 3
+    assert any(c.conflict.any() for c in cases)
+    bodies = {c.scene.anatomy.tissues.tobytes() for c in cases}
+    assert len(bodies) == len(cases)
+    for case in cases:
+        assert len(np.unique(case.scene.anatomy.tissues)) >= 4
+        assert REAL.name in case.name
+
+
+def test_a_domain_without_real_anatomy_says_so_and_no_frozen_split_needs_any() -> None:
+    with pytest.raises(NotFoundError, match="brain"):
+        real_anatomy("cardiac")
+    assert REAL.name not in SPLITS
