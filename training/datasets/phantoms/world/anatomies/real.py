@@ -1,10 +1,10 @@
-"""Real anatomies, where data are beside the project: heads from label maps, limbs from the CT of patients.
+"""Real anatomies, where data are beside the project: heads from label maps, a heart from surfaces, limbs from CT.
 
 They never enter the frozen splits, which must be the same on a machine without data; they show what a model
 that has only seen procedural bodies does on real ones. Needs SimpleITK.
 
-Source: label maps of Billot et al. 2023, SynthSeg (Apache-2.0); CT of Vallières et al. 2015 (CC BY 3.0), patients that
-no released weights were tested on.
+Source: label maps of Billot et al. 2023, SynthSeg (Apache-2.0); surfaces of biv-me (Apache-2.0); CT of Vallières et al.
+2015 (CC BY 3.0), without the patients of the demonstration.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
+from scipy.spatial import Delaunay, cKDTree
 
 from entrust.errors import NotFoundError
 from training.datasets.oncology import DEMONSTRATION
-from training.datasets.phantoms.world.anatomies import brain, neck
+from training.datasets.phantoms.world.anatomies import brain, heart, neck
 from training.datasets.phantoms.world.domain import Anatomy, AnatomyMaker, Domain
 from training.datasets.phantoms.world.growth import pick
 from training.datasets.phantoms.world.space import Space
@@ -55,6 +56,7 @@ def real_anatomy(domain: str) -> AnatomyMaker:
     makers: dict[str, Callable[[], AnatomyMaker]] = {
         "brain": lambda: partial(_head, data_root(), False),
         "lesion": lambda: partial(_head, data_root(), True),
+        "cardiac": lambda: partial(_heart, data_root()),
         "oncology": lambda: partial(_limb, data_root()),
     }
     if domain not in makers:
@@ -90,6 +92,52 @@ def _head(root: Path, skull: bool, rng: np.random.Generator, space: Space, unsee
         near = ndimage.binary_closing(drawn >= brain.GREY, np.ones((1, 3, 3)), iterations=3)
         drawn = np.where(near & (drawn >= brain.CSF), drawn, brain.AIR).astype(np.uint8)
     return brain.anatomy_of_tissues(space, drawn, brain.TISSUES)
+
+
+@lru_cache(maxsize=8)
+def _surface_points(path: Path) -> np.ndarray:
+    """Return the points [n, 3] of a surface in VTK's text format, in mm."""
+    words = path.read_text().split()
+    at = words.index("POINTS")
+    return np.array(words[at + 3 : at + 3 + 3 * int(words[at + 1])], dtype=float).reshape(-1, 3)
+
+
+def _short_axis(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the frame of short-axis slices: unit vectors z (to the apex), y, x (away from the right ventricle)."""
+    z = np.linalg.svd(left - left.mean(axis=0), full_matrices=False)[2][0]
+    along = (left - left.mean(axis=0)) @ z
+    girth = np.linalg.norm(left - left.mean(axis=0) - along[:, None] * z, axis=1)
+    if girth[along > 0].mean() > girth[along < 0].mean():  # the apex is the thin end
+        z = -z
+    x = left.mean(axis=0) - right.mean(axis=0)
+    x = x - (x @ z) * z
+    x /= np.linalg.norm(x)
+    return np.stack([z, np.cross(x, z), x])
+
+
+def _heart(root: Path, rng: np.random.Generator, space: Space, unseen: bool) -> Anatomy:
+    """Draw the one real heart, in one of its phases, turned and scaled; ventricles are taken for convex."""
+    del unseen
+    folder, phase = root / "cardiac_bivme" / "fitted_vtk", f"{5 * int(rng.integers(5)):03d}"
+    left, right, epi = (
+        _surface_points(folder / f"patient1_{name}_{phase}.vtk")
+        for name in ("LV_ENDOCARDIAL", "RV_ENDOCARDIAL", "EPICARDIAL")
+    )
+    frame, middle = _short_axis(left, right), left.mean(axis=0)
+    free = left[(left - middle) @ frame[2] > 0]  # the wall away from the septum
+    thickness = float(np.median(cKDTree(epi).query(free)[0]))
+    turn, scale = rng.normal(0, 0.2), rng.uniform(0.95, 1.15)
+    z, y, x = np.broadcast_arrays(*space.coordinates)
+    u, v = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
+    world = middle + np.stack([z, v, u], axis=-1) / scale @ frame
+
+    def signed_mm(points: np.ndarray) -> np.ndarray:
+        return space.distance_mm(Delaunay(points).find_simplex(world) >= 0)
+
+    endo_mm = signed_mm(left)
+    epi_mm = endo_mm - scale * thickness
+    right_mm = np.maximum(signed_mm(right), -epi_mm)  # the septum belongs to the left ventricle
+    return heart.anatomy_of_surfaces(rng, space, endo_mm, epi_mm, right_mm, np.zeros(space.shape, dtype=bool))
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""Myocardial infarction on bSSFP, late enhancement and T2: myocardium ⊇ oedema ⊇ scar, as in MyoPS."""
+"""Myocardial infarct on bSSFP, late enhancement and T2: myocardium ⊇ oedema ⊇ scar, as in MyoPS."""
 
 from entrust.contract import Modality
 from training.datasets.phantoms.world.anatomies.heart import heart
@@ -117,7 +117,7 @@ NEGATIVES = (
 
 CARDIAC = Domain(
     name="cardiac",
-    title="Infarction on bSSFP, LGE, T2",
+    title="Myocardial infarct on bSSFP, LGE, T2",
     channels=(
         Channel(Modality("bssfp", "bSSFP", "MR", "arbitrary"), balanced_ssfp(50), 2.0, (4, 8), sensitivity=(0.4, 1.0)),
         Channel(

@@ -18,7 +18,7 @@ def data() -> None:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("name", ["brain", "lesion", "oncology"])
+@pytest.mark.parametrize("name", DOMAINS)
 def test_real_bodies_carry_simulated_findings(name: str) -> None:
     domain = with_real_anatomy(DOMAINS[name])
     cases = [make_case(domain, REAL, i, depth=1) for i in range(4)]
@@ -34,5 +34,5 @@ def test_real_bodies_carry_simulated_findings(name: str) -> None:
 
 def test_a_domain_without_real_anatomy_says_so_and_no_frozen_split_needs_any() -> None:
     with pytest.raises(NotFoundError, match="brain"):
-        real_anatomy("cardiac")
+        real_anatomy("liver")
     assert REAL.name not in SPLITS
