@@ -105,6 +105,16 @@ class WorldCase:
         """The modalities responsible for each blob: (sees a lesion, denies it)."""
         return tuple(p.finding.pair for p in self.scene.conflicts if p.finding.pair is not None)
 
+    def blob_fractions(self, labels: UInt8[np.ndarray, "k d h w"]) -> Float64[np.ndarray, "k n"]:
+        """Return the fraction of each blob that each label map takes for lesion.
+
+        What :func:`entrust.metrics.hypotheses.joint_state_distance` compares with :attr:`table`.
+        """
+        fractions = np.zeros((len(labels), len(self.blobs)))
+        for i, patch in enumerate(self.scene.conflicts):
+            fractions[:, i] = (labels[:, patch.mask] >= patch.finding.levels[1]).mean(axis=1)
+        return fractions
+
     @property
     def kinds(self) -> UInt8[np.ndarray, "d h w"]:
         """1 + number of the finding in ``domain.findings`` at each voxel: conflicts and hard negatives."""

@@ -31,12 +31,13 @@ def write_sheet(domains: tuple[Domain, ...], split: Split, path: Path, *, cases:
         first: Index of the first case.
     """
     columns = max(len(d.channels) for d in domains) + 4
-    figure = Figure(figsize=(1.25 * columns, 1.34 * cases * len(domains)), dpi=110, facecolor="black")
+    height = 1.36 * cases * len(domains) + 0.15
+    figure = Figure(figsize=(1.25 * columns, height), dpi=110, facecolor="black")
     axes = figure.subplots(cases * len(domains), columns, squeeze=False)
     for block, domain in enumerate(domains):
         for row in range(cases):
             _draw_row(axes[block * cases + row], make_case(domain, split, first + row))
-    figure.subplots_adjust(0.0, 0.0, 1.0, 0.985, 0.02, 0.10)
+    figure.subplots_adjust(0.0, 0.0, 1.0, 1 - 0.15 / height, 0.02, 0.10)
     path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"path.simplify": True}):
         figure.savefig(path, facecolor="black", metadata={"Software": None})

@@ -74,7 +74,7 @@ NEGATIVES = (
         reach=(1.2, 30.0),
         radius_mm=(5.0, 7.5),
         elongation=(4.0, 6.0),
-        prevalence=0.6,
+        prevalence=0.7,
     ),
     Finding(
         "necrotic core",
@@ -147,7 +147,7 @@ ONCOLOGY = Domain(
             (0.10, 0.28),
             texture=0.08,
             bias=0.0,
-            sensitivity=(0.25, 0.8),
+            sensitivity=(0.2, 0.7),
             quantum=1 / 256,
         ),
         Channel(Modality("t1", "T1", "MR", "arbitrary"), spin_echo(600, 12), 2.4, (8, 20), sensitivity=(0.5, 1.0)),

@@ -89,6 +89,17 @@ def test_truth_tells_where_which_pair_disagrees_and_which_negatives_do_not(domai
             assert case.probability[patch.finding.levels[1]][core] == pytest.approx(1)
 
 
+@each_domain
+def test_readers_states_can_be_read_from_their_labels(domain: Domain) -> None:
+    agreed = []
+    for index in range(8):
+        case = make_case(domain, TEST, index)
+        on = case.blob_fractions(case.labels) > 0.5
+        states = (case.states[:, None] >> np.arange(len(case.blobs))) & 1
+        agreed.append((on == states).ravel())
+    assert np.mean(np.concatenate(agreed)) > 0.95
+
+
 def test_low_contrast_lesions_are_uncertain_without_conflict() -> None:
     domain = DOMAINS["lesion"]
     cases = [make_case(domain, TEST, i, depth=1) for i in range(40)]
