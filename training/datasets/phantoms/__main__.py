@@ -89,12 +89,12 @@ def _check(domains: list[str], splits: list[str]) -> bool:
 
 
 def _freeze(domains: list[str], splits: list[str]) -> None:
-    known = published()
-    for domain, split, found in measure(domains, splits):
-        known.setdefault(domain, {})[split] = found
-        print(f"{domain} {split}: {found['sha256']}", flush=True)
     path = Path(__file__).parent / "world" / "checksums.json"
-    path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    for domain, split, found in measure(domains, splits):
+        known = published()
+        known.setdefault(domain, {})[split] = found
+        path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")  # each at once: a run takes minutes
+        print(f"{domain} {split}: {found['sha256']}", flush=True)
 
 
 if __name__ == "__main__":

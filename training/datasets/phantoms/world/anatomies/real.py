@@ -3,13 +3,15 @@
 They never enter the frozen splits, which must be the same on a machine without data; they show what a model
 that has only seen procedural bodies does on real ones. Needs SimpleITK.
 
-Source: label maps of Billot et al. 2023, SynthSeg (Apache-2.0); surfaces of biv-me (Apache-2.0); CT of Vallières et al.
-2015 (CC BY 3.0), without the patients of the demonstration.
+Source: label maps of Billot et al. 2023, SynthSeg (Apache-2.0); the MNI template of Fonov et al.
+2011 in nilearn (BSD-3-Clause); surfaces of biv-me (Apache-2.0); CT of Vallières et al. 2015 (CC BY 3.0), without the
+patients of the demonstration.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +56,8 @@ def real_anatomy(domain: str) -> AnatomyMaker:
         NotFoundError: There are no data, or none for this domain.
     """
     makers: dict[str, Callable[[], AnatomyMaker]] = {
-        "brain": lambda: partial(_head, data_root(), False),
-        "lesion": lambda: partial(_head, data_root(), True),
+        "brain": lambda: partial(_head, heads(), False),
+        "lesion": lambda: partial(_head, heads(), True),
         "cardiac": lambda: partial(_heart, data_root()),
         "oncology": lambda: partial(_limb, data_root()),
     }
@@ -69,21 +71,50 @@ def with_real_anatomy(domain: Domain) -> Domain:
     return replace(domain, anatomy=real_anatomy(domain.name))
 
 
+def heads() -> tuple[Path, ...]:
+    """Return the files that heads are drawn from: label maps, and the MNI template where ``nilearn`` is installed.
+
+    Raises:
+        NotFoundError: There is neither.
+    """
+    found: list[Path] = []
+    package = find_spec("nilearn")
+    if package is not None and package.origin is not None:
+        # Its files are enough; importing it would load half a laboratory.
+        found += sorted((Path(package.origin).parent / "datasets" / "data").glob("mni_icbm152_gm_*.nii.gz"))
+    try:
+        found += sorted((data_root() / "brain_labelmaps").glob("*.nii.gz"))
+    except NotFoundError:
+        if not found:
+            raise
+    return tuple(found)
+
+
+def _read_lps(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return voxels and spacing (depth, row, column), in LPS."""
+    image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")
+    return sitk.GetArrayFromImage(image), np.array(tuple(reversed(image.GetSpacing())))
+
+
 @lru_cache(maxsize=4)
 def _head_tissues(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return tissues and spacing (depth, row, column) of a label map, in LPS."""
-    image = sitk.DICOMOrient(sitk.ReadImage(str(path)), "LPS")
-    labels = sitk.GetArrayFromImage(image)
+    """Return tissues and spacing of a label map, or of the template's grey and white matter (which has no skull)."""
+    labels, spacing = _read_lps(path)
+    if "_gm_" in path.name:
+        white, _ = _read_lps(path.with_name(path.name.replace("_gm_", "_wm_")))
+        matter = np.maximum(labels, white) > 0.4 * 255
+        enclosed = ndimage.binary_fill_holes(ndimage.binary_closing(matter, iterations=3))
+        either = np.where(white > labels, brain.WHITE, brain.GREY)
+        return np.where(matter, either, np.where(enclosed, brain.CSF, brain.AIR)).astype(np.uint8), spacing
     tissues = np.zeros(labels.shape, dtype=np.uint8)
     for tissue, values in HEAD_LABELS.items():
         tissues[np.isin(labels, values)] = tissue
-    return tissues, np.array(tuple(reversed(image.GetSpacing())))
+    return tissues, spacing
 
 
-def _head(root: Path, skull: bool, rng: np.random.Generator, space: Space, unseen: bool) -> Anatomy:
-    """Draw a head: one of the label maps, turned, scaled, perhaps mirrored, at the ventricles' height or above."""
+def _head(paths: tuple[Path, ...], skull: bool, rng: np.random.Generator, space: Space, unseen: bool) -> Anatomy:
+    """Draw a head: one of the files, turned, scaled, perhaps mirrored, at the ventricles' height or above."""
     del unseen
-    paths = sorted((root / "brain_labelmaps").glob("*.nii.gz"))
     tissues, spacing = _head_tissues(paths[int(rng.integers(len(paths)))])
     centre = np.argwhere(tissues >= brain.GREY).mean(axis=0) + np.array([rng.uniform(-5, 25) / spacing[0], 0, 0])
     drawn = _sample(rng, space, tissues, spacing, centre, scale=rng.uniform(0.93, 1.07), turn=rng.normal(0, 0.08))

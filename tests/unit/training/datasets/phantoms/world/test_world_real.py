@@ -1,10 +1,14 @@
 """Real anatomies: drawn from the data beside the project, and never part of the frozen splits."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 from entrust.errors import NotFoundError
-from training.datasets.phantoms.world.anatomies.real import data_root, real_anatomy, with_real_anatomy
+from training.datasets.phantoms.world.anatomies import brain
+from training.datasets.phantoms.world.anatomies.real import _head, data_root, heads, real_anatomy, with_real_anatomy
 from training.datasets.phantoms.world.case import DOMAINS, make_case
 from training.datasets.phantoms.world.checksums import case_digest
 from training.datasets.phantoms.world.splits import REAL, SPLITS
@@ -30,6 +34,17 @@ def test_real_bodies_carry_simulated_findings(name: str) -> None:
     for case in cases:
         assert len(np.unique(case.scene.anatomy.tissues)) >= 4
         assert REAL.name in case.name
+
+
+def test_the_template_of_an_installed_package_is_one_more_head() -> None:
+    templates = [p for p in heads() if "mni" in p.name]
+    if not templates:
+        pytest.skip("nilearn is not installed: pip install '.[anatomies]'")
+    domain = replace(DOMAINS["brain"], anatomy=partial(_head, tuple(templates), False))
+    case = make_case(domain, REAL, 0, depth=1)
+    tissues = case.scene.anatomy.tissues
+    assert all((tissues == t).sum() > 100 for t in (brain.CSF, brain.GREY, brain.WHITE))
+    assert case.label.any()
 
 
 def test_a_domain_without_real_anatomy_says_so_and_no_frozen_split_needs_any() -> None:
