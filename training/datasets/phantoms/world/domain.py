@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from entrust.contract import Modality
+from entrust.errors import InvalidInputError
 from training.datasets.phantoms.world.physics import Signal, Tissue
 from training.datasets.phantoms.world.space import Space
 
@@ -69,6 +70,17 @@ class Finding:
     elongation: tuple[float, float] = (1.0, 1.5)
     spread_mm: float = 1.0
     prevalence: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.kind == "conflict" and (self.cue is None or self.pair is None or self.levels[0] == self.levels[1]):
+            raise InvalidInputError(f"The conflict {self.name!r} needs a cue, a pair and two labels.")
+        if self.kind != "conflict" and self.cue is not None:
+            raise InvalidInputError(f"The label of {self.name!r} is certain: it can have no cue.")
+
+    @property
+    def judgements(self) -> tuple[tuple[float, float], ...]:
+        """Levels of the cue with their probabilities; one, of probability 1, where the label is certain."""
+        return self.cue.levels if self.cue else ((1.0, 1.0),)
 
 
 @dataclass(frozen=True)

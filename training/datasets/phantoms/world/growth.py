@@ -8,21 +8,11 @@ from training.datasets.phantoms.world.domain import Anatomy, Lesion
 from training.datasets.phantoms.world.space import Space
 
 
-def pick(rng: np.random.Generator, space: Space, room: np.ndarray) -> tuple[float, float, float] | None:
-    """Return a random place (z, y, x) in mm where ``room`` is true, ``None`` where there is none."""
-    places = np.flatnonzero(room)
-    if places.size == 0:
-        return None
-    d, h, w = np.unravel_index(int(places[rng.integers(places.size)]), space.shape)
-    z, y, x = space.coordinates
-    return float(z[d, 0, 0]), float(y[0, h, 0]), float(x[0, 0, w])
-
-
 def _seed(rng: np.random.Generator, space: Space, zone: np.ndarray, deep_mm: float) -> tuple[float, float, float]:
     """Return a place well inside a zone, near the middle slice."""
     middle = np.abs(space.coordinates[0]) <= max(0.3 * space.shape[0] * space.spacing_mm[0], 0.1)
     for depth in (deep_mm, 0.5 * deep_mm, 0.0):
-        place = pick(rng, space, (zone < -depth) & middle)
+        place = space.pick(rng, (zone < -depth) & middle)
         if place is not None:
             return place
     return 0.0, 0.0, 0.0

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from training.datasets.phantoms.world.domain import Anatomy, Domain, Finding, Lesion
-from training.datasets.phantoms.world.growth import pick
 from training.datasets.phantoms.world.space import Space, occupancy
 from training.datasets.phantoms.world.truth import Blob, Truth, exclusive, independent, joint_table, stamp
 
@@ -119,9 +118,7 @@ def compose(domain: Domain, space: Space, rng: np.random.Generator, *, groups: i
             break
         placed = layout.place(finding, group=len(tables))
         if placed:
-            cue = finding.cue
-            assert cue is not None  # noqa: S101 - conflicts have cues, see Domain
-            judged = [cue.levels[p.cue][1] for p in placed]
+            judged = [finding.judgements[p.cue][1] for p in placed]
             tables.append(exclusive(judged) if finding.count > 1 else independent(judged[0]))
     for finding in domain.negatives:
         if rng.random() < finding.prevalence:
@@ -182,11 +179,11 @@ class _Layout:
             room &= other.distance_mm > 1.5 * radius + 4.0
         extent = 0.35 * space.shape[0] * space.spacing_mm[0]
         room &= np.abs(space.coordinates[0]) <= extent
-        centre = pick(rng, space, room)
+        centre = space.pick(rng, room)
         if centre is None:
             return None
 
-        level = int(rng.integers(len(finding.cue.levels))) if finding.cue else 0
+        level = int(rng.integers(len(finding.judgements)))
         ratio = float(rng.uniform(*finding.elongation))
         if finding.cue is not None and finding.cue.name == "shape":
             ratio = finding.cue.levels[level][0]

@@ -77,6 +77,15 @@ class Space:
         sigma = np.asarray(fwhm) / FWHM_PER_SIGMA / np.asarray(self.spacing_mm)
         return np.asarray(ndimage.gaussian_filter(array, sigma, mode="nearest", truncate=3.0))
 
+    def pick(self, rng: np.random.Generator, room: Bool[np.ndarray, "d h w"]) -> tuple[float, float, float] | None:
+        """Return a random place (z, y, x) in mm where ``room`` is true, ``None`` where there is none."""
+        places = np.flatnonzero(room)
+        if places.size == 0:
+            return None
+        d, h, w = np.unravel_index(int(places[rng.integers(places.size)]), self.shape)
+        z, y, x = self.coordinates
+        return float(z[d, 0, 0]), float(y[0, h, 0]), float(x[0, 0, w])
+
     def ellipsoid_mm(
         self, centre_mm: Sequence[float], radii_mm: Sequence[float], turn: float = 0.0
     ) -> Float[np.ndarray, "d h w"]:

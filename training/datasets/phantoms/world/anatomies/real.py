@@ -23,7 +23,6 @@ from entrust.errors import NotFoundError
 from training.datasets.oncology import DEMONSTRATION
 from training.datasets.phantoms.world.anatomies import brain, heart, neck
 from training.datasets.phantoms.world.domain import Anatomy, AnatomyMaker, Domain
-from training.datasets.phantoms.world.growth import pick
 from training.datasets.phantoms.world.space import Space
 
 HEAD_LABELS = {
@@ -194,7 +193,7 @@ def _limb(root: Path, rng: np.random.Generator, space: Space, unseen: bool) -> A
     tissues, spacing = _limb_tissues(patients[int(rng.integers(len(patients)))])
     shape = (int(tissues.shape[0]), int(tissues.shape[1]), int(tissues.shape[2]))
     own = Space(shape, (float(spacing[0]), float(spacing[1]), float(spacing[2])))
-    place = pick(rng, own, tissues == neck.MUSCLE) or (0.0, 0.0, 0.0)
+    place = own.pick(rng, tissues == neck.MUSCLE) or (0.0, 0.0, 0.0)
     centre = (np.array(shape) - 1) / 2 + np.array(place) / spacing * np.array([0.8, 0.4, 0.4])
     drawn = _sample(rng, space, tissues, spacing, centre, scale=rng.uniform(0.95, 1.05), turn=rng.normal(0, 0.2))
     return neck.anatomy_of_tissues(space, drawn)

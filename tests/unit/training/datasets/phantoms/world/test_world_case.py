@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from entrust.errors import NotFoundError
+from entrust.errors import InvalidInputError, NotFoundError
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case, make_scene
 from training.datasets.phantoms.world.checksums import case_digest, summary
 from training.datasets.phantoms.world.domain import Domain
@@ -163,3 +163,12 @@ def test_the_generator_needs_numpy_and_scipy_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == "cardiac-test-0000", done.stderr
+
+
+def test_a_conflict_must_say_who_disagrees_and_how_it_is_judged() -> None:
+    conflict, certain = DOMAINS["lesion"].conflicts[0], DOMAINS["lesion"].negatives[0]
+    for broken in ({"cue": None}, {"pair": None}, {"levels": (1, 1)}):
+        with pytest.raises(InvalidInputError, match=conflict.name):
+            replace(conflict, **broken)
+    with pytest.raises(InvalidInputError, match=certain.name):
+        replace(certain, cue=conflict.cue)
