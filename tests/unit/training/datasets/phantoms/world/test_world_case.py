@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from entrust.errors import InvalidInputError, NotFoundError
+from entrust.metrics.hypotheses import joint_state_distance
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case, make_scene
 from training.datasets.phantoms.world.checksums import case_digest, summary
 from training.datasets.phantoms.world.domain import Domain
@@ -98,6 +99,22 @@ def test_readers_states_can_be_read_from_their_labels(domain: Domain) -> None:
         states = (case.states[:, None] >> np.arange(len(case.blobs))) & 1
         agreed.append((on == states).ravel())
     assert np.mean(np.concatenate(agreed)) > 0.95
+
+
+def nested_thresholds(probability: np.ndarray, count: int) -> np.ndarray:
+    """Return the best hypotheses without sampling: the exact marginal, cut at ``count`` levels."""
+    at_least = np.cumsum(probability[::-1], axis=0)[::-1][1:]
+    return np.stack([(at_least > (i + 0.5) / count).sum(axis=0).astype(np.uint8) for i in range(count)])
+
+
+@each_domain
+def test_joint_states_reward_sampling_over_thresholds_of_the_exact_marginal(domain: Domain) -> None:
+    cases = [make_case(domain, TEST, i, depth=1) for i in range(40)]
+    exclusive = [c for c in cases if any(p.finding.count > 1 for p in c.scene.conflicts)]
+    assert len(exclusive) > 5
+    sampled = [joint_state_distance(c.blob_fractions(c.labels), c.table) for c in exclusive]
+    cut = [joint_state_distance(c.blob_fractions(nested_thresholds(c.probability, 16)), c.table) for c in exclusive]
+    assert np.mean(sampled) < 0.5 * np.mean(cut)
 
 
 def test_low_contrast_lesions_are_uncertain_without_conflict() -> None:
