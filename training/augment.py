@@ -120,15 +120,16 @@ class BatchSource:
 
         offsets = self.offsets if rng.random() < 0.5 else tuple(reversed(self.offsets))
         at = np.asarray([depth])
+        levels = range(1, max(int(case.label.max()), 1) + 1)  # labels are nested: interpolated level by level
         known = np.zeros((h, w)) if case.conflict is None else case.conflict[depth]
         stack = np.concatenate(
             [
                 with_context(case.images, at, offsets)[0].reshape(-1, h, w),
                 with_context(case.presence.astype(np.float32), at, offsets)[0].reshape(-1, h, w),
-                case.label[depth][None].astype(np.float32),
+                np.stack([case.label[depth] >= r for r in levels]).astype(np.float32),
                 known[None].astype(np.float32),
             ]
-        )  # [2·m·z + 2, h, w]
+        )  # [2·m·z + levels + 1, h, w]
         warped = F.grid_sample(torch.from_numpy(stack)[None], self._grid(rng, centre, (h, w)), align_corners=False)[
             0
         ].numpy()
@@ -142,7 +143,7 @@ class BatchSource:
         if rng.random() < 0.5 * self.config.truncate:
             for index in range(m):  # the same cut for all: the crop's edge must carry no message
                 self._truncate(np.random.default_rng(depth), presence[index])
-        return images, presence, warped[-2] > 0.5, warped[-1] > 0.5
+        return images, presence, (warped[2 * m * z : -1] > 0.5).sum(axis=0), warped[-1] > 0.5
 
     def _grid(self, rng: np.random.Generator, centre: np.ndarray, shape: tuple[int, int]) -> Tensor:
         """Return a sampling grid [1, size, size, 2]: rotation, zoom, flips about ``centre`` (row, column)."""

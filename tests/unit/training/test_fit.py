@@ -117,3 +117,17 @@ def test_noise_levels_follow_the_schedule(phantom: TrainingCase) -> None:
     t = loss.times(64, generator, torch.device("cpu"))
     assert (t == 1.0).float().mean() == pytest.approx(SMALL.terminal_share, abs=0.02)
     assert float(t.min()) > 0.0
+
+
+def test_nested_labels_keep_their_levels_under_augmentation(phantom: TrainingCase) -> None:
+    h, w = phantom.label.shape[1:]
+    ring = np.hypot(*(np.mgrid[:h, :w] - np.array([h / 2, w / 2])[:, None, None]))
+    label = np.stack([(ring < 24).astype(np.uint8) + (ring < 16) + (ring < 8)] * phantom.depth)
+    nested = replace(phantom, label=label, conflict=None)
+    config = replace(SMALL, batch=16, augment=AugmentConfig(size=64))
+    batch = batches(nested, config)(0)
+    assert set(batch.label.unique().tolist()) == {0, 1, 2, 3}
+    for drawn in batch.label.numpy():
+        inner, border = drawn == 3, np.zeros_like(drawn, dtype=bool)
+        border[1:], border[:-1] = border[1:] | inner[:-1], border[:-1] | inner[1:]
+        assert (drawn[border] >= 2).all(), "between the innermost structure and the background lie the others"

@@ -5,6 +5,8 @@ names, numbers and dates are visibly made up, and the UIDs follow from the seed:
 """
 
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,13 @@ def write_study(phantom: LimbPhantom, folder: Path) -> tuple[Path, ...]:
     Returns:
         The files, in the order of series and position.
     """
+    return save_series(_series(phantom), folder)
+
+
+def save_series(series: Mapping[str, list[Dataset]], folder: Path) -> tuple[Path, ...]:
+    """Write series of single-frame images, one folder each, and return the files in order of series and position."""
     written: list[Path] = []
-    for number, (slug, datasets) in enumerate(_series(phantom).items(), start=1):
+    for number, (slug, datasets) in enumerate(series.items(), start=1):
         target = folder / slug
         target.mkdir(parents=True, exist_ok=True)
         for index, dataset in enumerate(datasets, start=1):
@@ -62,28 +69,75 @@ def zip_study(folder: Path, archive: Path) -> Path:
 
 
 def _series(phantom: LimbPhantom) -> dict[str, list[Dataset]]:
-    uid = _Uids(phantom.seed)
-    bq_per_suv = INJECTED_BQ * 2 ** (-UPTAKE_SECONDS / HALF_LIFE_SECONDS) / (WEIGHT_KG * 1000)
-    activity = phantom.pet * bq_per_suv
-    slope = float(f"{max(float(activity.max()), 1.0) / 32767:.8g}")  # a decimal string holds 16 characters
+    subject = Subject(phantom.seed, "entrust limb phantom", "Limb", "L")
     mr = _as_acquired(Volume(phantom.t1, phantom.grid), phantom.mr_presence)
     return {
-        "ct": [_ct(d) for d in _images(uid, "ct", phantom.grid, phantom.ct + 1024)],
-        "pet": [
-            _pet(d, slope, i, phantom.grid) for i, d in enumerate(_images(uid, "pet", phantom.grid, activity / slope))
-        ],
-        "t1": [_mr(d) for d in _images(uid, "t1", mr.grid, mr.array)],
+        "ct": ct_series(subject, phantom.grid, phantom.ct),
+        "pet": pet_series(subject, phantom.grid, phantom.pet),
+        "t1": mr_series(subject, "t1", mr.grid, mr.array, T1_SPIN_ECHO),
     }
 
 
-class _Uids:
-    """UIDs that follow from the seed."""
+@dataclass(frozen=True)
+class Subject:
+    """Whose study it is: nobody's. UIDs follow from the seed.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    Attributes:
+        seed: Number of the phantom.
+        kind: Distinguishes the UIDs of phantoms of different kinds with the same number.
+        body: Body part, in names and descriptions.
+        laterality: Side, for paired body parts.
+    """
 
-    def __call__(self, *what: str) -> str:
-        return str(generate_uid(entropy_srcs=["entrust limb phantom", str(self.seed), *what]))
+    seed: int
+    kind: str
+    body: str
+    laterality: str = ""
+
+    def uid(self, *what: str) -> str:
+        """Return the UID of something of this subject."""
+        return str(generate_uid(entropy_srcs=[self.kind, str(self.seed), *what]))
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """What an MR series says of itself.
+
+    Attributes:
+        description: Series description.
+        technique: (0018,0020) Scanning Sequence.
+        repetition_ms: Repetition time.
+        echo_ms: Echo time.
+        inversion_ms: Inversion time, where there is one.
+    """
+
+    description: str
+    technique: str
+    repetition_ms: str
+    echo_ms: str
+    inversion_ms: str = ""
+
+
+T1_SPIN_ECHO = Sequence("AX T1 SE", "SE", "550", "12")
+
+
+def ct_series(subject: Subject, grid: Grid, hu: Float[np.ndarray, "d h w"]) -> list[Dataset]:
+    """Return a CT, from HU."""
+    return [_ct(d, subject) for d in _images(subject, "ct", grid, hu + 1024)]
+
+
+def pet_series(subject: Subject, grid: Grid, suv: Float[np.ndarray, "d h w"]) -> list[Dataset]:
+    """Return a PET in Bq/ml, from SUV, with what SUV needs."""
+    activity = suv * (INJECTED_BQ * 2 ** (-UPTAKE_SECONDS / HALF_LIFE_SECONDS) / (WEIGHT_KG * 1000))
+    slope = float(f"{max(float(activity.max()), 1.0) / 32767:.8g}")  # a decimal string holds 16 characters
+    return [_pet(d, slope, i, grid) for i, d in enumerate(_images(subject, "pet", grid, activity / slope))]
+
+
+def mr_series(
+    subject: Subject, slug: str, grid: Grid, signal: Float[np.ndarray, "d h w"], sequence: Sequence
+) -> list[Dataset]:
+    """Return an MR, from arbitrary units."""
+    return [_mr(d, sequence) for d in _images(subject, slug, grid, signal)]
 
 
 def _as_acquired(volume: Volume, presence: Bool[np.ndarray, "d h w"]) -> Volume:
@@ -103,24 +157,24 @@ def _as_acquired(volume: Volume, presence: Bool[np.ndarray, "d h w"]) -> Volume:
     return Volume(fine, Grid((shape[0], shape[1], shape[2]), affine))
 
 
-def _images(uid: _Uids, slug: str, grid: Grid, array: Float[np.ndarray, "d h w"]) -> list[Dataset]:
+def _images(subject: Subject, slug: str, grid: Grid, array: Float[np.ndarray, "d h w"]) -> list[Dataset]:
     """Return one data set per slice with what all image kinds share."""
     stored: Int16[np.ndarray, "d h w"] = np.clip(np.rint(array), 0, 32767).astype("<i2")
     row, column = grid.direction[:, 2], grid.direction[:, 1]  # along a row the column index grows
     images = []
     for index, pixels in enumerate(stored):
         ds = Dataset()
-        ds.SOPInstanceUID = uid(slug, str(index))
-        ds.PatientName, ds.PatientID = "Phantom^Limb", f"PHANTOM-{uid.seed}"
+        ds.SOPInstanceUID = subject.uid(slug, str(index))
+        ds.PatientName, ds.PatientID = f"Phantom^{subject.body}", f"PHANTOM-{subject.seed}"
         ds.PatientBirthDate, ds.PatientSex, ds.PatientWeight = "19500101", "O", str(WEIGHT_KG)
-        ds.StudyInstanceUID, ds.SeriesInstanceUID = uid("study"), uid(slug)
-        ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = uid("frame of reference"), ""
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = subject.uid("study"), subject.uid(slug)
+        ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = subject.uid("frame of reference"), ""
         ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = STUDY_DATE
         ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = SERIES_TIME
-        ds.ReferringPhysicianName, ds.StudyID, ds.AccessionNumber = "", str(uid.seed), ""
-        ds.StudyDescription = "Simulated limb, no patient"
-        ds.Manufacturer, ds.ManufacturerModelName, ds.SoftwareVersions = "EnTrust Serve", "Limb phantom", "1"
-        ds.InstanceNumber, ds.PatientPosition, ds.Laterality = index + 1, "HFS", "L"
+        ds.ReferringPhysicianName, ds.StudyID, ds.AccessionNumber = "", str(subject.seed), ""
+        ds.StudyDescription = f"Simulated {subject.body.lower()}, no patient"
+        ds.Manufacturer, ds.ManufacturerModelName, ds.SoftwareVersions = "EnTrust Serve", f"{subject.body} phantom", "1"
+        ds.InstanceNumber, ds.PatientPosition, ds.Laterality = index + 1, "HFS", subject.laterality
         ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
         ds.ImagePositionPatient = [_ds(v) for v in grid.to_world(np.array([[index, 0, 0]]))[0]]
         ds.ImageOrientationPatient = [_ds(v) for v in (*row, *column)]
@@ -140,8 +194,8 @@ def _ds(value: float) -> str:
     return f"{float(value):.8g}"
 
 
-def _ct(ds: Dataset) -> Dataset:
-    ds.SOPClassUID, ds.Modality, ds.SeriesDescription = CTImageStorage, "CT", "CT limb"
+def _ct(ds: Dataset, subject: Subject) -> Dataset:
+    ds.SOPClassUID, ds.Modality, ds.SeriesDescription = CTImageStorage, "CT", f"CT {subject.body.lower()}"
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "-1024", "1", "HU"
     ds.KVP, ds.AcquisitionNumber = "120", 1
     return ds
@@ -175,11 +229,13 @@ def _pet(ds: Dataset, slope: float, index: int, grid: Grid) -> Dataset:
     return ds
 
 
-def _mr(ds: Dataset) -> Dataset:
-    ds.SOPClassUID, ds.Modality, ds.SeriesDescription = MRImageStorage, "MR", "AX T1 SE"
+def _mr(ds: Dataset, sequence: Sequence) -> Dataset:
+    ds.SOPClassUID, ds.Modality, ds.SeriesDescription = MRImageStorage, "MR", sequence.description
     ds.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
-    ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "NONE", "", "2D"
-    ds.RepetitionTime, ds.EchoTime, ds.EchoTrainLength = "550", "12", "1"
+    ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = sequence.technique, "NONE", "", "2D"
+    ds.RepetitionTime, ds.EchoTime, ds.EchoTrainLength = sequence.repetition_ms, sequence.echo_ms, "1"
+    if sequence.inversion_ms:
+        ds.InversionTime = sequence.inversion_ms
     return ds
 
 

@@ -1,0 +1,1 @@
+"""One declarative file per domain: tissues, sequences, and what readers may disagree about."""
