@@ -47,6 +47,7 @@ class SupervisedGateway:
             "ENTRUST_RPC__PORT": str(rpc),
             "ENTRUST_TRITON__METRICS_PORT": str(self.metrics_port),
             "ENTRUST_JOBS__WORK_FOLDER": str(folder / "work"),
+            "ENTRUST_JOBS__RESULTS_FOLDER": str(folder / "results"),
             **(settings or {}),
         }
         self._stopping = threading.Event()

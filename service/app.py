@@ -34,6 +34,7 @@ from service.intake.gateway import Gateway
 from service.intake.parameters import ParameterLimits
 from service.intake.upload import UploadLimits
 from service.jobs.runner import JobRunner
+from service.jobs.shelf import open_folder
 from service.jobs.store import MemoryJobStore
 from service.observability.activities import Activities
 from service.observability.logs import get_logger
@@ -172,12 +173,16 @@ async def open_gateway(
         ModelUnavailableError: The embedded Triton does not start.
     """
     jobs = settings.jobs
-    with work_folder(jobs.work_folder) as folder:
+    with contextlib.ExitStack() as folders:
+        folder = folders.enter_context(work_folder(jobs.work_folder))
+        shelf = folders.enter_context(open_folder(jobs.results_folder)) if jobs.results_folder else None
         async with open_pipeline(settings, metrics, triton_url) as pipeline:
             store = MemoryJobStore(
                 max_queued=jobs.max_queued,
                 retention_seconds=jobs.retention_seconds,
                 retention_bytes=jobs.retention_bytes,
+                shelf=shelf,
+                found=await asyncio.to_thread(lambda: list(shelf.found())) if shelf else (),
             )
             runner = JobRunner(store, metrics, concurrency=jobs.concurrency)
             await runner.start()

@@ -132,7 +132,9 @@ class JobsSettings(_Group):
         concurrency: Jobs that run at a time.
         max_duration_seconds: Deadline of a job that names none, and the largest that may be named.
         retention_seconds: How long a finished job and its results are kept.
-        retention_bytes: Results kept in all, in this process's memory; the oldest go first.
+        retention_bytes: Results kept in all; the oldest go first.
+        results_folder: Where results are kept, private to the gateway, so that they outlive its process; in memory when
+            empty.
         work_folder: Where uploads lie while their job lives; a private folder under the system's temporary one when
             empty.
     """
@@ -142,6 +144,7 @@ class JobsSettings(_Group):
     max_duration_seconds: float = Field(default=1800.0, gt=0.0, le=86_400.0)
     retention_seconds: float = Field(default=3600.0, gt=0.0, le=30 * 86_400.0)
     retention_bytes: int = Field(default=1024 * MEBIBYTE, ge=MEBIBYTE, le=1024 * 1024 * MEBIBYTE)
+    results_folder: Path | None = None
     work_folder: Path | None = None
 
 

@@ -26,7 +26,7 @@ OWNED = {
     "rest": {"host", "port"},
     "rpc": {"enabled", "host", "port"},
     "triton": {"url", "shared_memory", "repository", "home", "start_timeout_seconds"},
-    "jobs": {"work_folder"},
+    "jobs": {"work_folder", "results_folder"},
     "traces": {"instance"},
 }
 """Settings that the chart decides: addresses, folders, the name of the pod, and what only an embedded Triton has."""

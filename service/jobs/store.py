@@ -1,13 +1,18 @@
-"""Where jobs and their results are kept: the promise, and the store that lives in memory."""
+"""Where jobs are kept: the promise, and the store of one process."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from entrust.errors import ConflictError, NotFoundError, OverloadedError
 from service.jobs.job import MOVES, Failure, Job, JobState, Product, ProductInfo, Progress
+from service.jobs.shelf import MemoryShelf, Shelf
+from service.observability.logs import get_logger
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,11 @@ class JobStore(Protocol):
 
 
 class _Record:
-    """A job's history, its results, and a bell that rings at each change."""
+    """A job's history, the shelf with its results, and a bell that rings at each change."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, shelf: Shelf) -> None:
         self.history = [job]
-        self.products: dict[str, Product] = {}
+        self.shelf = shelf
         self.changed = asyncio.Event()
 
     @property
@@ -102,7 +107,11 @@ class _Record:
 
     @property
     def size_bytes(self) -> int:
-        return sum(len(p.content) for p in self.products.values())
+        return sum(info.size_bytes for info in self.job.products)
+
+    def after(self, version: int) -> Sequence[Job]:
+        """Return the values that came after a version; of a job of an earlier process only the last is known."""
+        return self.history[max(0, version - self.history[0].version + 1) :]
 
     def append(self, job: Job) -> Job:
         self.history.append(replace(job, version=self.job.version + 1))
@@ -112,12 +121,14 @@ class _Record:
 
 
 class MemoryJobStore:
-    """A store for one process; what it holds ends with it.
+    """A store for one process. What waits or runs ends with it; finished jobs live as long as the shelf.
 
     Args:
         max_queued: Jobs that may wait.
         retention_seconds: How long a finished job is kept.
         retention_bytes: Results kept in all; the oldest go first, the newest always stays.
+        shelf: Where results lie; in memory when not given.
+        found: Finished jobs whose results lie there already.
         clock: Unix time in seconds.
     """
 
@@ -127,20 +138,23 @@ class MemoryJobStore:
         max_queued: int,
         retention_seconds: float,
         retention_bytes: int,
+        shelf: Shelf | None = None,
+        found: Iterable[Job] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._max_queued = max_queued
         self._retention_seconds = retention_seconds
         self._retention_bytes = retention_bytes
         self._clock = clock
-        self._records: dict[str, _Record] = {}
+        self._shelf = shelf or MemoryShelf()
+        self._records = {job.id: _Record(job, self._shelf) for job in found}
 
     async def add(self, job: Job) -> Job:
         """See :class:`JobStore`."""
         self._expire()
         if self._count(JobState.QUEUED) >= self._max_queued:
             raise OverloadedError(f"{self._max_queued} jobs are waiting already.", retry_after_seconds=10.0)
-        self._records[job.id] = _Record(job)
+        self._records[job.id] = _Record(job, self._shelf)
         return job
 
     async def get(self, job_id: str) -> Job:
@@ -164,17 +178,17 @@ class MemoryJobStore:
         job, now = record.job, self._clock()
         if state not in MOVES[job.state]:
             raise ConflictError(f"A job that is {job.state} cannot become {state}.")
-        record.products = {p.name: p for p in products}
-        moved = record.append(
-            replace(
-                job,
-                state=state,
-                failure=failure,
-                started_at_seconds=now if state is JobState.RUNNING else job.started_at_seconds,
-                finished_at_seconds=now if state.final else None,
-                products=tuple(ProductInfo(p.name, p.media_type, len(p.content)) for p in products),
-            )
+        moved = replace(
+            job,
+            state=state,
+            failure=failure,
+            started_at_seconds=now if state is JobState.RUNNING else job.started_at_seconds,
+            finished_at_seconds=now if state.final else None,
+            products=tuple(ProductInfo(p.name, p.media_type, len(p.content)) for p in products),
         )
+        if products:
+            await self._shelve(record, moved, products)
+        moved = record.append(moved)
         self._expire()
         return moved
 
@@ -182,8 +196,8 @@ class MemoryJobStore:
         """See :class:`JobStore`."""
         record = self._record(job_id)
         try:
-            return record.products[name]
-        except KeyError:
+            return await asyncio.to_thread(record.shelf.take, record.job, name)
+        except (KeyError, FileNotFoundError):
             raise NotFoundError(
                 "The job has no result of that name.", fix="Read the job: it lists its results."
             ) from None
@@ -195,7 +209,7 @@ class MemoryJobStore:
         seen = after_version
         while True:
             changed = record.changed
-            for job in record.history[seen:]:
+            for job in record.after(seen):
                 seen = job.version
                 yield job
             if record.job.state.final and seen >= record.job.version:
@@ -207,7 +221,7 @@ class MemoryJobStore:
         """See :class:`JobStore`."""
         if not self._record(job_id).job.state.final:
             raise ConflictError("The job has not ended yet.", fix="Cancel it first.")
-        del self._records[job_id]
+        self._forget(job_id)
 
     async def counts(self) -> StoreCounts:
         """See :class:`JobStore`."""
@@ -217,6 +231,18 @@ class MemoryJobStore:
             {state: self._count(state) for state in JobState},
             sum(r.size_bytes for r in self._records.values()),
         )
+
+    async def _shelve(self, record: _Record, job: Job, products: Sequence[Product]) -> None:
+        """Keep results before anybody hears that they are there; in memory where the shelf has no room for them."""
+        try:
+            await asyncio.to_thread(record.shelf.put, replace(job, version=job.version + 1), products)
+        except OSError as error:
+            log.error("results-not-written", job_id=job.id, reason=os.strerror(error.errno or 0))
+            record.shelf = MemoryShelf()
+            record.shelf.put(job, products)
+
+    def _forget(self, job_id: str) -> None:
+        self._records.pop(job_id).shelf.drop(job_id)
 
     def _count(self, state: JobState) -> int:
         return sum(r.job.state is state for r in self._records.values())
@@ -243,5 +269,5 @@ class MemoryJobStore:
             too_old = now - finished_at > self._retention_seconds
             too_much = total > self._retention_bytes and index + 1 < len(finished)
             if too_old or too_much:
-                del self._records[job_id]
+                self._forget(job_id)
                 total -= sizes[job_id]

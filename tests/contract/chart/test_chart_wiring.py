@@ -73,6 +73,8 @@ def test_the_gateway_takes_its_environment(found: list[chart.Manifest], monkeypa
     assert settings.rest.host == "0.0.0.0"  # noqa: S104
     assert settings.rest.port == gateway["ports"][0]["containerPort"]
     assert str(settings.jobs.work_folder) in {mount["mountPath"] for mount in gateway["volumeMounts"]}
+    assert settings.jobs.results_folder is not None  # in the same volume, which outlives a container
+    assert settings.jobs.results_folder.parent == settings.jobs.work_folder
     host, port = settings.triton.url.rsplit(":", 1)
     names = {service["metadata"]["name"] for service in chart.of_kind(found, "Service")}
     assert host in {"127.0.0.1", *names}

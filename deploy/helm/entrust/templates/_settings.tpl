@@ -58,6 +58,8 @@
   value: {{ eq (include "entrust.sharesMemory" .) "true" | ternary "auto" "off" | quote }}
 - name: ENTRUST_JOBS__WORK_FOLDER
   value: /var/lib/entrust/work
+- name: ENTRUST_JOBS__RESULTS_FOLDER
+  value: /var/lib/entrust/work/results
 {{- if dig "traces" "endpoint" "" .Values.settings }}
 {{ include "entrust.podName" "ENTRUST_TRACES__INSTANCE" }}
 {{- end }}

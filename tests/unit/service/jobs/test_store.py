@@ -1,12 +1,15 @@
 """Conformance tests of job stores: every implementation passes them."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from entrust.errors import ConflictError, ErrorKind, NotFoundError, OverloadedError
 from service.jobs.job import MOVES, Failure, Job, JobState, Product, Progress
+from service.jobs.shelf import open_folder
 from service.jobs.store import JobStore, MemoryJobStore
 
 
@@ -28,14 +31,17 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory"])
-def make_store(request: pytest.FixtureRequest, clock: Clock) -> MakeStore:
-    def make(max_queued: int = 10, retention_seconds: float = 60.0, retention_bytes: int = 1000) -> JobStore:
-        return MemoryJobStore(
-            max_queued=max_queued, retention_seconds=retention_seconds, retention_bytes=retention_bytes, clock=clock
-        )
+@pytest.fixture(params=["memory", "folder"])
+def make_store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[MakeStore]:
+    with open_folder(tmp_path) if request.param == "folder" else contextlib.nullcontext() as shelf:
 
-    return make
+        def make(max_queued: int = 10, retention_seconds: float = 60.0, retention_bytes: int = 1000) -> JobStore:
+            return MemoryJobStore(
+                max_queued=max_queued, retention_seconds=retention_seconds, retention_bytes=retention_bytes,
+                shelf=shelf, clock=clock,
+            )  # fmt: skip
+
+        yield make
 
 
 def job(job_id: str = "a") -> Job:

@@ -108,7 +108,7 @@ class WorldCase:
     def blob_fractions(self, labels: UInt8[np.ndarray, "k d h w"]) -> Float64[np.ndarray, "k n"]:
         """Return the fraction of each blob that each label map takes for lesion.
 
-        What :func:`entrust.metrics.hypotheses.joint_state_distance` compares with :attr:`table`.
+        What :func:`entrust.metrics.joint_state_distance` compares with :attr:`table`.
         """
         fractions = np.zeros((len(labels), len(self.blobs)))
         for i, patch in enumerate(self.scene.conflicts):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from entrust.errors import InvalidInputError, NotFoundError
-from entrust.metrics.hypotheses import joint_state_distance
+from entrust.metrics import joint_state_distance
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case, make_scene
 from training.datasets.phantoms.world.checksums import case_digest, summary
 from training.datasets.phantoms.world.domain import Domain

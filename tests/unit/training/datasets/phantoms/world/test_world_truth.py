@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrust.errors import InvalidInputError
-from entrust.metrics.hypotheses import joint_state_distance
+from entrust.metrics import joint_state_distance
 from training.datasets.phantoms.world.case import DOMAINS, make_scene
 from training.datasets.phantoms.world.scene import Scene
 from training.datasets.phantoms.world.splits import TEST
