@@ -53,7 +53,7 @@ class Gateway(Placeable):
     command: list[str] = Field(min_length=1)
     resources: Object
     workVolume: "Volume"
-    """Holds uploads while their jobs live, and results until they expire: a container that is started again has them."""
+    """Holds uploads while their jobs live, and results until they expire, also for a container that starts again."""
     startupSeconds: Seconds = Field(ge=10, le=3600)
     """How long the process may take to listen."""
     preStopSeconds: Seconds = Field(ge=0, le=120)

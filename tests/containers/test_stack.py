@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 import time
 import zipfile
 from pathlib import Path
@@ -169,6 +171,28 @@ def test_a_dead_model_is_seen_and_repaired(stack: Stack, upload: Path, inside: d
     answer = segment(stack.url, upload)
     assert {name: answer[name] for name in MASKS} == {name: inside[name] for name in MASKS}
     assert stack.shared_memory()
+
+
+def test_results_outlive_a_killed_gateway(stack: Stack, upload: Path) -> None:
+    asked = {name: value for name, value in PARAMETERS.items() if name != "wait"}
+    with httpx.Client(base_url=stack.url, timeout=60.0, trust_env=False) as client:
+        headers = {"Content-Type": "application/zip"}
+        accepted = client.post("/v1/segmentations", params=asked, content=upload.read_bytes(), headers=headers)
+        job = accepted.headers["Location"]
+        deadline = time.monotonic() + 120
+        while (state := client.get(job).json()["state"]) != "succeeded":
+            assert state in ("queued", "running")
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        mask = client.get(f"{job}/results/mask.nii.gz").content
+        before = stack.inspect("gateway")["State"]
+        os.kill(before["Pid"], signal.SIGKILL)
+        while stack.inspect("gateway")["State"]["StartedAt"] == before["StartedAt"]:
+            assert time.monotonic() < deadline + 60, "it is not started again"
+            time.sleep(0.2)
+        stack.wait_until_ready()
+        assert client.get(job).json()["state"] == "succeeded"
+        assert client.get(f"{job}/results/mask.nii.gz").content == mask
 
 
 def test_stops_in_order(stack: Stack, inside: dict[str, bytes]) -> None:
