@@ -46,9 +46,9 @@ class Namespace:
         self._lock = None
 
 
-def sweep() -> int:
-    """Remove the namespaces whose owners are dead; return how many."""
-    swept = 0
+def sweep() -> list[str]:
+    """Remove the namespaces whose owners are dead; return their prefixes."""
+    swept = []
     for path in FOLDER.glob(f"{PREFIX}*{LOCK_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError, PermissionError, BlockingIOError):
             lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -58,9 +58,10 @@ def sweep() -> int:
                 if os.fstat(lock).st_mtime > time.time() - 2.0:
                     continue
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for owned in FOLDER.glob(f"{path.name.removesuffix(LOCK_SUFFIX)}*"):
+                prefix = path.name.removesuffix(LOCK_SUFFIX)
+                for owned in FOLDER.glob(f"{prefix}*"):
                     owned.unlink(missing_ok=True)
-                swept += 1
+                swept.append(prefix)
             finally:
                 os.close(lock)
     return swept

@@ -30,7 +30,7 @@ from service.observability.trace_collector import Collector
 from service.shared_memory import Namespace, sweep
 from service.triton.canary import Canary, ask, digest
 from service.triton.installation import Installation, library_path
-from service.triton.processes import end_orphans, is_running, serves, stubs
+from service.triton.processes import end_abandoned, end_orphans, is_running, serves, stubs
 from service.triton.tracing import trace_arguments, trace_environment
 
 log = structlog.get_logger()
@@ -141,7 +141,7 @@ class EmbeddedTriton:
                 raise ModelUnavailableError(
                     f"The model repository has no model {model!r}.", fix="Run python -m export --task <task>."
                 )
-        sweep()
+        end_abandoned(sweep())
         self._namespace = Namespace("server")
         self._folder = tempfile.TemporaryDirectory(prefix="entrust-triton-")
         grpc_port, http_port, free_port = free_ports()

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 STUB = "triton_python_backend_stub"
+SERVER = "tritonserver"
 
 
 def stubs(server_pid: int) -> dict[int, tuple[str, ...]]:
@@ -53,3 +54,18 @@ def end_orphans(known: Mapping[int, tuple[str, ...]]) -> None:
         with contextlib.suppress(OSError):
             if Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0") == list(command):
                 os.kill(pid, signal.SIGKILL)
+
+
+def end_abandoned(prefixes: Collection[str]) -> None:
+    """Kill servers and stubs of gateways that are dead: they end in their own time, and keep their ports until then.
+
+    Args:
+        prefixes: Of the dead gateways' shared memory, which the command lines name.
+    """
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdecimal():
+                program, *arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                named = any(prefix in argument for argument in arguments for prefix in prefixes)
+                if named and Path(program).name in (SERVER, STUB):
+                    os.kill(int(folder.name), signal.SIGKILL)

@@ -16,10 +16,12 @@ import grpc
 import httpx
 import pytest
 
+from deploy.prometheus.server import free_port
 from service.api.rpc.v1 import segmentation_pb2 as pb
 from service.api.rpc.v1 import segmentation_pb2_grpc as pb_grpc
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, nifti_files, zipped
+from tests.servers.service_process import StartService
 
 FAST = {"task": "oncology", "num_hypotheses": "2", "num_steps": "1"}
 SLOW = {"task": "oncology", "num_hypotheses": "8", "num_steps": "12"}
@@ -277,3 +279,28 @@ def test_the_command_line_fails_in_two_lines() -> None:
     error, fix = done.stderr.strip().splitlines()
     assert error.startswith("error: ")
     assert fix.startswith("fix: ")
+
+
+def test_who_follows_a_killed_gateway_gets_its_ports_and_its_results(
+    start_service: StartService, tmp_path: Path
+) -> None:
+    port = str(free_port())
+    settings = {"ENTRUST_TRITON__METRICS_PORT": port, "ENTRUST_JOBS__RESULTS_FOLDER": str(tmp_path / "results")}
+    with start_service(**settings) as first:
+        with httpx.Client(base_url=first.url, timeout=120.0, trust_env=False) as client:
+            accepted = client.post("/v1/segmentations", params=FAST, content=dicom_zip(), headers=ZIP)
+            job = accepted.headers["Location"]
+            while (state := client.get(job).json()["state"]) in ("queued", "running"):
+                time.sleep(0.1)
+            assert state == "succeeded"
+            mask = client.get(f"{job}/results/mask.nii.gz").content
+        os.kill(first.pid, signal.SIGKILL)
+        with start_service(**settings) as second:
+            with httpx.Client(base_url=second.url, timeout=120.0, trust_env=False) as client:
+                assert client.get(f"{job}/results/mask.nii.gz").content == mask
+                assert client.post(
+                    "/v1/segmentations", params=FAST | {"wait": "true"}, content=dicom_zip(), headers=ZIP
+                )
+            assert "nv_inference" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+            time.sleep(2.0)  # a Triton whose port is taken ends a second after it was ready
+            assert "triton-died" not in second.log_path.read_text()
