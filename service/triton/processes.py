@@ -3,29 +3,40 @@
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 STUB = "triton_python_backend_stub"
 SERVER = "tritonserver"
 
 
+def _processes() -> Iterator[int]:
+    return (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal())
+
+
+def _command(pid: int) -> tuple[str, ...]:
+    """Return a process's command line.
+
+    Raises:
+        OSError: It has gone.
+    """
+    return tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))
+
+
 def stubs(server_pid: int) -> dict[int, tuple[str, ...]]:
     """Return the living stub processes of a server with their command lines, by process number."""
     found: dict[int, tuple[str, ...]] = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdecimal():
-            continue
+    for pid in _processes():
         try:
             # pid (name) state ppid …; the name may hold spaces and brackets
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            state, parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
             if int(parent) != server_pid or state == "Z":
                 continue
-            command = tuple((folder / "cmdline").read_bytes().decode(errors="replace").split("\0"))
+            command = _command(pid)
         except (OSError, ValueError):
             continue  # it went while it was looked at
         if Path(command[0]).name == STUB:
-            found[int(folder.name)] = command
+            found[pid] = command
     return found
 
 
@@ -52,7 +63,7 @@ def end_orphans(known: Mapping[int, tuple[str, ...]]) -> None:
     """
     for pid, command in known.items():
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0") == list(command):
+            if _command(pid) == tuple(command):
                 os.kill(pid, signal.SIGKILL)
 
 
@@ -62,10 +73,9 @@ def end_abandoned(prefixes: Collection[str]) -> None:
     Args:
         prefixes: Of the dead gateways' shared memory, which the command lines name.
     """
-    for folder in Path("/proc").iterdir():
+    for pid in _processes():
         with contextlib.suppress(OSError):
-            if folder.name.isdecimal():
-                program, *arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                named = any(prefix in argument for argument in arguments for prefix in prefixes)
-                if named and Path(program).name in (SERVER, STUB):
-                    os.kill(int(folder.name), signal.SIGKILL)
+            program, *arguments = _command(pid)
+            named = any(prefix in argument for argument in arguments for prefix in prefixes)
+            if named and Path(program).name in (SERVER, STUB):
+                os.kill(pid, signal.SIGKILL)
