@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from entrust.errors import InvalidInputError, NotFoundError
+from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 
 CONTRACT_VERSION = "1"
@@ -81,6 +82,7 @@ class Task:
         size_multiple: Height and width are padded to a multiple of this.
         conditioning_features: Channels of EnFuse's conditioning.
         schedule: Noise schedule.
+        noise: Covariance of the noise.
         num_hypotheses: Default K.
         num_steps: Default S.
         eta: Default share of fresh noise.
@@ -98,6 +100,7 @@ class Task:
     size_multiple: int
     conditioning_features: int
     schedule: Schedule
+    noise: NoiseModel = NoiseModel()
     num_hypotheses: int = 8
     num_steps: int = 4
     eta: float = 1.0

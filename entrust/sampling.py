@@ -20,12 +20,14 @@ Source: Song et al., arXiv 2010.02502 (DDIM); Lu et al., arXiv 2211.01095 (DPM-S
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
 from entrust.errors import InvalidInputError
+from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 
 Array = Any
@@ -50,6 +52,9 @@ class DenoiseCall:
 
 
 Sampler = Generator[DenoiseCall, Array, Array]
+SMOOTH_STREAM = 2**32
+"""Number of the stream of the smooth noise, beyond that of any pair of hypotheses."""
+
 NoiseSource = Callable[[int], Array]
 """Step number → standard normal noise that broadcasts to x."""
 
@@ -146,8 +151,10 @@ def make_sampler(
 class HypothesisNoise:
     """Noise that belongs to a hypothesis, not to a slice: the K masks stay coherent through the volume.
 
-    Hypotheses 2j and 2j + 1 are antithetic (one is the negative of the other), which cuts the Monte-Carlo error of
-    their mean. Each pair has its own counter-based stream, so K hypotheses are a prefix of any larger number.
+    Hypotheses 2j and 2j + 1 are antithetic in the white part (one is the negative of the other), which cuts the
+    Monte-Carlo error of their mean. Each pair has its own counter-based stream, so that K hypotheses of white noise are
+    a prefix of any larger number. The smooth part is stratified: at every node the K hypotheses hold K quantiles of the
+    normal distribution in an order of their own, so that what is probable at π happens in about π · K of them.
 
     Args:
         seed: Study seed, from 0 to 2⁶⁴ − 1.
@@ -155,9 +162,12 @@ class HypothesisNoise:
         num_classes: C.
         height: H in pixels.
         width: W in pixels.
+        model: Covariance of the noise.
 
     Raises:
         InvalidInputError: A seed outside its range, or no hypothesis.
+
+    Source: McKay et al., Technometrics 21 (1979) 239 (Latin hypercube sampling).
     """
 
     seed: int
@@ -165,6 +175,7 @@ class HypothesisNoise:
     num_classes: int
     height: int
     width: int
+    model: NoiseModel = NoiseModel()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**64:
@@ -176,11 +187,29 @@ class HypothesisNoise:
         """Return the fresh noise of step ``index``; index −1 is the start x_T."""
         pairs = []
         for pair in range((self.num_hypotheses + 1) // 2):
-            key = np.array([self.seed, pair], dtype=np.uint64)  # as a list, a seed above 2⁶³ would pass through float
-            generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index + 1]))
-            draw = generator.standard_normal((self.num_classes, self.height, self.width), dtype=np.float32)
+            draw = self._stream(pair, index).standard_normal(
+                (self.num_classes, self.height, self.width), dtype=np.float32
+            )
             pairs += [draw, -draw]
-        return np.stack(pairs[: self.num_hypotheses])[None]
+        white: np.ndarray = np.stack(pairs[: self.num_hypotheses])[None]
+        share = self.model.smooth_share
+        if not share:
+            return white
+        return np.float32(math.sqrt(1.0 - share)) * white + np.float32(math.sqrt(share)) * self._smooth(index)
+
+    def _stream(self, pair: int, index: int) -> np.random.Generator:
+        key = np.array([self.seed, pair], dtype=np.uint64)  # as a list, a seed above 2⁶³ would pass through float
+        return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, index + 1]))
+
+    def _smooth(self, index: int) -> Float32[np.ndarray, "1 k c h w"]:
+        """Return the stratified smooth fields."""
+        k = self.num_hypotheses
+        rows, columns = self.model.smoothing_matrix(self.height), self.model.smoothing_matrix(self.width)
+        shape = (self.num_classes, rows.shape[1], columns.shape[1])
+        order = np.argsort(self._stream(SMOOTH_STREAM, index).random((k, *shape)), axis=0)
+        quantiles = np.array([NormalDist().inv_cdf((i + 0.5) / k) for i in range(k)])
+        quantiles /= max(float(quantiles.std()), 1e-6)  # a single hypothesis sits at the median
+        return np.asarray(rows @ quantiles[order].astype(np.float32) @ columns.T)[None]
 
     def start(self) -> Float32[np.ndarray, "1 k c h w"]:
         """Return x_T."""

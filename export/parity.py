@@ -113,7 +113,7 @@ def compare(
         }
     }
     rows, fused = _compare_one(models["enfuse"], files["enfuse"], feeds["enfuse"])
-    noise = HypothesisNoise(0, NUM_HYPOTHESES, task.num_classes, h, w)
+    noise = HypothesisNoise(0, NUM_HYPOTHESES, task.num_classes, h, w, task.noise)
     start = np.repeat(noise.start(), b, axis=0)
     feeds["denoiser"] = {
         "x": start,

@@ -96,6 +96,10 @@ class FitConfig:
     phantom_share: float = 0.15
     num_phantoms: int = 16
     phantom_conflict: bool | None = None
+    joint: float = 0.0
+    joint_samples: int = 3
+    joint_share: float = 0.5
+    mask_edits: bool = False
     seed: int = 0
     checkpoint_every: int = 200
     enfuse: EnFuseConfig = field(default_factory=EnFuseConfig)

@@ -17,8 +17,10 @@ from entrust.networks.losses import (
     unimodal_loss,
 )
 from entrust.networks.segdiff import Denoiser
+from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 from training.augment import Batch
+from training.benchmark.joint import energy_score
 from training.config import FitConfig
 
 
@@ -47,6 +49,34 @@ class SegDiffLoss:
 
     config: FitConfig
     schedule: Schedule
+    noise_model: NoiseModel = NoiseModel()
+
+    def noise(self, shape: tuple[int, ...], generator: torch.Generator, where: torch.device) -> Tensor:
+        """Draw noise of the model's covariance, [..., h, w]."""
+        white = torch.randn(shape, generator=generator, device=where)
+        share = self.noise_model.smooth_share
+        if not share:
+            return white
+        rows, columns = (torch.from_numpy(self.noise_model.smoothing_matrix(n)).to(where) for n in shape[-2:])
+        nodes = torch.randn((*shape[:-2], rows.shape[1], columns.shape[1]), generator=generator, device=where)
+        return (1.0 - share) ** 0.5 * white + share**0.5 * (rows @ nodes @ columns.T)
+
+    def joint(
+        self, denoiser: nn.Module, conditioning: Tensor, label: Tensor, weight: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the energy score of the few-step sampler's hypotheses: label [b, h, w], in pairs of slices."""
+        b, h, w = label.shape
+        c, k, where = self.config.denoiser.num_classes, self.config.joint_samples, label.device
+        start = self.noise((b // 2, k, c, h, w), generator, where).repeat_interleave(2, dim=0)
+        ones = torch.ones(b, 1, device=where)
+        with torch.no_grad():
+            clean = denoiser(start, torch.zeros_like(start), ones, conditioning).softmax(dim=2) * 2.0 - 1.0
+        now, then = self.schedule.signal_power(1.0), self.schedule.signal_power(0.5)
+        noise = (start - now**0.5 * clean) / (1.0 - now) ** 0.5
+        x = then**0.5 * clean + (1.0 - then) ** 0.5 * noise
+        samples = denoiser(x, clean, 0.5 * ones, conditioning).softmax(dim=2)
+        truth = F.one_hot(label, c).permute(0, 3, 1, 2).float()
+        return energy_score(samples * weight[:, None, None], truth * weight[:, None])
 
     def noisy(self, label: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """Return x_t of the one-hot ±1 masks: label [b, h, w], t [b, 1] → [b, 1, c, h, w]."""
@@ -54,7 +84,7 @@ class SegDiffLoss:
         clean = F.one_hot(label, classes).permute(0, 3, 1, 2).float() * 2.0 - 1.0
         gamma = torch.tensor([self.schedule.signal_power(float(v)) for v in t.flatten()], device=label.device)
         gamma = gamma.view(-1, 1, 1, 1)
-        noise = torch.randn(clean.shape, generator=generator, device=label.device)
+        noise = self.noise(tuple(clean.shape), generator, label.device)
         return (gamma.sqrt() * clean + (1.0 - gamma).sqrt() * noise)[:, None]
 
     def times(self, batch: int, generator: torch.Generator, where: torch.device) -> Tensor:
@@ -77,6 +107,9 @@ class SegDiffLoss:
         enfuse, denoiser, auxiliary = module.enfuse, module.denoiser, module.auxiliary
         t = self.times(b, generator, where)
         x = self.noisy(batch.label, t, generator)
+        weight = torch.ones_like(batch.edited)
+        if cfg.mask_edits:  # the label is that of the image before its edit
+            weight = 1.0 - F.max_pool2d(batch.edited[:, None], 7, 1, 3)[:, 0]
         keep, gain = torch.ones(b, 1, m, device=where), torch.ones(b, 1, device=where)
         with torch.autocast(where.type, dtype=torch.bfloat16):
             fused = enfuse(batch.images, batch.presence, keep, gain)
@@ -87,7 +120,11 @@ class SegDiffLoss:
                     clean = denoiser(x, clean, t, conditioning).softmax(dim=2) * 2.0 - 1.0
                 clean = clean * (t < 1.0).view(-1, 1, 1, 1, 1)  # the first step never has an earlier answer
             logits = denoiser(x, clean, t, conditioning)
-        terms = {"segmentation": F.cross_entropy(logits[:, 0].float(), batch.label)}
+            joint = None
+            if cfg.joint and torch.rand((), generator=generator, device=where) < cfg.joint_share:
+                joint = self.joint(denoiser, conditioning, batch.label, weight, generator) / cfg.joint_share
+        surprise = F.cross_entropy(logits[:, 0].float(), batch.label, reduction="none")
+        terms = {"segmentation": (surprise * weight).mean()}
         terms["unimodal"] = torch.stack([unimodal_loss(s, batch.label) for s in fused.scales]).mean()
         finest = fused.scales[0]
         terms["cross_covariance"] = cross_covariance_loss(finest)
@@ -96,11 +133,14 @@ class SegDiffLoss:
         terms["reconstruction"] = reconstruction_loss(finest, auxiliary, batch.images[:, :, batch.images.shape[2] // 2])
         edited = batch.edited.flatten(1).amax(dim=1) > 0.0
         terms["conflict"] = torch.stack([conflict_loss(s, batch.edited, edited) for s in fused.scales]).mean()
+        if joint is not None:
+            terms["joint"] = joint
         ramp = min(progress / cfg.warm_up, 1.0) if cfg.warm_up else 1.0
         terms["total"] = (
             terms["segmentation"]
             + weights.unimodal * terms["unimodal"]
             + weights.domain * terms["domain"]
+            + cfg.joint * terms.get("joint", torch.zeros(()))
             + weights.reconstruction * terms["reconstruction"]
             + ramp
             * (

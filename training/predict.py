@@ -93,7 +93,7 @@ def predict_hypotheses(
             m, hs, ws = unimodal.shape[1], unimodal.shape[-2], unimodal.shape[-1]
             collect("unimodal", full(unimodal.reshape(b * m, c, hs, ws)).view(b, m, c, hp, wp), 1)
 
-            noise = HypothesisNoise(seed, num_hypotheses, c, hp, wp)
+            noise = HypothesisNoise(seed, num_hypotheses, c, hp, wp, task.noise)
             conditioning = out.conditioning[:, 0]
             x_start = torch.from_numpy(noise.start()).expand(b, -1, -1, -1, -1)
             steps = make_sampler(
@@ -117,7 +117,7 @@ def predict_hypotheses(
                     break
             collect("samples", soft, 1)
 
-            pair = torch.from_numpy(HypothesisNoise(seed, 2, c, hp, wp).start()).expand(b * v, -1, -1, -1, -1)
+            pair = torch.from_numpy(HypothesisNoise(seed, 2, c, hp, wp, task.noise).start()).expand(b * v, -1, -1, -1, -1)
             probed = (
                 denoiser(
                     pair.contiguous(),

@@ -36,6 +36,8 @@ class Truth:
         states: Probability of each of the 2ⁿ joint states of the conflicts (on: labelled as foreground).
         hard_negatives: What a conflict map should not take for a conflict, by kind: faint but undisputed tissue, what
             one modality alone can show, noise in one modality.
+        lesion_level: First of the nested structures that is foreground: 1, or more where the outer ones are anatomy.
+        levels: Of each conflict, the label from which it counts as on; ``lesion_level`` if not given.
     """
 
     spacing_mm: Spacing
@@ -46,6 +48,18 @@ class Truth:
     responsible: Integer[np.ndarray, "n"]
     states: Float[np.ndarray, "states"]
     hard_negatives: Mapping[str, Bool[np.ndarray, "d h w"]] = field(default_factory=dict)
+    lesion_level: int = 1
+    levels: Integer[np.ndarray, "n"] | None = None
+
+    def foreground(self, labels: Integer[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
+        """Return where label maps show the lesion."""
+        return np.asarray(labels >= self.lesion_level)
+
+    def blob_fractions(self, labels: UInt8[np.ndarray, "k d h w"]) -> Float[np.ndarray, "k n"]:
+        """Return the fraction of each conflict that each label map takes for on."""
+        levels = [self.lesion_level] * len(self.conflicts) if self.levels is None else self.levels
+        on = [(labels[:, blob] >= level).mean(axis=1) for blob, level in zip(self.conflicts, levels, strict=True)]
+        return np.stack(on, axis=1) if on else np.zeros((len(labels), 0))
 
     @property
     def conflict(self) -> Bool[np.ndarray, "d h w"]:
@@ -110,13 +124,13 @@ def oracle(truth: Truth, num_pairs: int) -> Answer:
     evidence = np.zeros((num_pairs, *truth.conflict.shape))
     for pair, conflict in zip(truth.responsible, truth.conflicts, strict=True):
         evidence[pair][conflict] = 1.0
-    volumes = (truth.draws > 0).sum(axis=(1, 2, 3)) * truth.voxel_ml
+    volumes = truth.foreground(truth.draws).sum(axis=(1, 2, 3)) * truth.voxel_ml
     low, high = np.quantile(volumes, [0.5 - 0.5 * LEVEL, 0.5 + 0.5 * LEVEL])
     return Answer(
         probability=truth.probability,
         hypotheses=truth.draws,
         error_probability=1.0 - truth.probability.max(axis=0),
-        confidence=pairwise_dice(truth.draws > 0),
+        confidence=pairwise_dice(truth.foreground(truth.draws)),
         interval_ml=(float(low), float(high)),
         conflict=truth.conflict.astype(np.float64),
         pair_evidence=evidence,
@@ -124,28 +138,26 @@ def oracle(truth: Truth, num_pairs: int) -> Answer:
 
 
 def with_nested_thresholds(answer: Answer) -> Answer:
-    """Return the answer with K masks of its own probability in place of its hypotheses: {foreground ≥ (k − ½)/K}.
+    """Return the answer with K masks of its own probability in place of its hypotheses: {p(y ≥ r) ≥ (k − ½)/K}.
 
-    What hypotheses are worth is what they have over these: coherent, free, and right for one conflict alone. A voxel
-    that passes takes its most probable structure. There is no interval: it would be another method's.
+    What hypotheses are worth is what they have over these: coherent, free, and right for one conflict alone. There is
+    no interval: it would be another method's.
     """
-    k = len(answer.hypotheses)
-    structure = 1 + answer.probability[1:].argmax(axis=0)
-    foreground = 1.0 - answer.probability[0]
-    masks = np.stack([foreground >= (i + 0.5) / k for i in range(k)])
-    return replace(
-        answer,
-        hypotheses=(masks * structure).astype(np.uint8),
-        confidence=pairwise_dice(masks),
-        interval_ml=None,
-    )
+    masks = nested_thresholds(answer.probability, len(answer.hypotheses))
+    return replace(answer, hypotheses=masks, confidence=pairwise_dice(masks > 0), interval_ml=None)
+
+
+def nested_thresholds(probability: Float[np.ndarray, "c d h w"], num: int) -> UInt8[np.ndarray, "k d h w"]:
+    """Return K label maps: structure r, and all within it, where p(y ≥ r) ≥ (k − ½)/K."""
+    at_least = np.cumsum(probability[:0:-1], axis=0)  # innermost structure first
+    return np.stack([(at_least >= (i + 0.5) / num).sum(axis=0) for i in range(num)]).astype(np.uint8)
 
 
 def score(answer: Answer, truth: Truth) -> CaseScore:
     """Score an answer on a case."""
     mask, label = answer.probability.argmax(axis=0), truth.labels[0]
     known = truth.conflict if len(truth.conflicts) else None
-    places = metrics.domains(mask > 0, truth.labels > 0, spacing_mm=truth.spacing_mm, conflict=known)
+    places = metrics.domains(truth.foreground(mask), truth.foreground(truth.labels), spacing_mm=truth.spacing_mm, conflict=known)
     fore = places[Domain.FOREGROUND]
     doubt, wrong = answer.error_probability[fore], (mask != label)[fore]
     numbers = {
@@ -164,8 +176,8 @@ def score(answer: Answer, truth: Truth) -> CaseScore:
 
 
 def _overlap(mask: Integer[np.ndarray, "d h w"], truth: Truth) -> dict[str, float]:
-    """Score each structure, and average."""
-    pairs = [(mask == c, truth.labels[0] == c) for c in range(1, len(truth.probability))]
+    """Score each of the nested structures, and average."""
+    pairs = [(mask >= r, truth.labels[0] >= r) for r in range(1, len(truth.probability))]
     far = truth.diagonal_mm
     return {
         "dice": float(np.mean([metrics.dice(a, b) for a, b in pairs])),
@@ -187,10 +199,10 @@ def _calibration(answer: Answer, truth: Truth, place: Bool[np.ndarray, "d h w"])
 
 
 def _hypotheses(answer: Answer, truth: Truth) -> dict[str, float]:
-    masks, classes = answer.hypotheses > 0, len(answer.probability)
-    fractions = metrics.blob_fractions(masks, truth.conflicts)
+    masks, classes = truth.foreground(answer.hypotheses), len(answer.probability)
+    fractions = truth.blob_fractions(answer.hypotheses)
     volumes = masks.sum(axis=(1, 2, 3)) * truth.voxel_ml
-    actual = float((truth.labels[0] > 0).sum()) * truth.voxel_ml
+    actual = float(truth.foreground(truth.labels[0]).sum()) * truth.voxel_ml
     low, high = answer.interval_ml or (np.nan, np.nan)
     penalty = metrics.interval_score(np.array([[low, high]]), np.array([actual]), LEVEL)
     return {
@@ -215,7 +227,7 @@ def _conflict(answer: Answer, truth: Truth, fore: Bool[np.ndarray, "d h w"]) -> 
     if answer.conflict is None:
         return scores
     conflict = truth.conflict
-    unanimous = (truth.labels > 0).all(axis=0) & ~conflict
+    unanimous = truth.foreground(truth.labels).all(axis=0) & ~conflict
     boundary = metrics.boundary_band(unanimous, spacing_mm=truth.spacing_mm, width_mm=BOUNDARY_MM) & ~conflict
     places = {
         "image": np.ones_like(conflict),

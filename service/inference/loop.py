@@ -127,7 +127,7 @@ async def run_inference(
         executor=executor,
         task=task,
         probes=probes,
-        noise=HypothesisNoise(seed, num_hypotheses, task.num_classes, height, width),
+        noise=HypothesisNoise(seed, num_hypotheses, task.num_classes, height, width, task.noise),
         num_steps=num_steps,
         sampler=sampler,
         eta=task.eta if eta is None else eta,

@@ -1,0 +1,179 @@
+"""Training batches of ConflictWorld: pairs of neighbouring slices, the same for every method.
+
+A batch is a pure function of (seed, iteration). Its slices come in pairs (2i, 2i + 1) that lie on each other in one
+patient and share all random changes, so that a loss can ask whether an answer holds through the volume.
+
+Slices are drawn by what can be seen in them (a lesion, a disagreement), never by their label, so p(y | images) is that
+of the world.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch.nn import functional as F
+
+from entrust.slices import with_context
+from training.augment import Batch
+from training.benchmark.store import Stored
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Random changes of a pair of slices.
+
+    Attributes:
+        size: Height and width of a crop in pixels.
+        conflict_share: Share of the pairs from a case and a place where modalities disagree.
+        all_modalities: Probability that no modality is left out; else a uniform draw over the other subsets.
+        gain: Largest relative change of contrast.
+        offset: Largest change of brightness.
+        noise: Largest standard deviation of added noise.
+        shading: Largest strength of a smooth shading.
+        shift: Probability that one modality is displaced by up to two pixels.
+        edit: Probability that one modality is made to contradict the others.
+    """
+
+    size: int = 64
+    conflict_share: float = 0.6
+    all_modalities: float = 0.6
+    gain: float = 0.2
+    offset: float = 0.1
+    noise: float = 0.08
+    shading: float = 0.15
+    shift: float = 0.2
+    edit: float = 0.3
+
+
+class PairSource:
+    """Draws batches from stored cases.
+
+    Args:
+        cases: The training split.
+        offsets: Context slices around the slice of interest.
+        changes: Random changes.
+        batch: Slices a batch; even.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, cases: Stored, *, offsets: tuple[int, ...], changes: Changes, batch: int, seed: int) -> None:
+        self.cases, self.offsets, self.changes, self.batch, self.seed = cases, offsets, changes, batch, seed
+        self.disputed = np.flatnonzero(np.asarray(cases.conflict).any(axis=(1, 2, 3)))
+        m = cases.images.shape[1]
+        self.subsets = [np.array(s, np.float32) for s in product((0, 1), repeat=m) if 0 < sum(s) < m]
+
+    def __call__(self, iteration: int) -> Batch:
+        """Return the batch of one iteration."""
+        rng = np.random.default_rng([self.seed, iteration])
+        pairs = [self._pair(rng) for _ in range(self.batch // 2)]
+        images, label, edited, presence = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        return Batch(
+            images=torch.from_numpy(images * presence),
+            presence=torch.from_numpy(presence.copy()),
+            label=torch.from_numpy(label.astype(np.int64)),
+            edited=torch.from_numpy(edited),
+        )
+
+    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Draw two neighbouring slices: images [2, m, z, s, s], label and edited [2, s, s], presence as images."""
+        cfg, size = self.changes, self.changes.size
+        disputed = len(self.disputed) and rng.random() < cfg.conflict_share
+        n = int(self.disputed[rng.integers(len(self.disputed))] if disputed else rng.integers(len(self.cases.label)))
+        label = np.asarray(self.cases.label[n])
+        target = np.asarray(self.cases.conflict[n]) if disputed else label > 0
+        depth, height, width = label.shape
+        occupied = np.flatnonzero(target.any(axis=(1, 2))) if target.any() else np.arange(depth)
+        first = int(np.clip(rng.choice(occupied) - rng.integers(2), 0, max(depth - 2, 0)))
+        at = np.minimum([first, first + 1], depth - 1)
+        rows, columns = np.nonzero(target[at].any(axis=0))
+        pick = rng.integers(rows.size) if rows.size else 0
+        centre = (rows[pick], columns[pick]) if rows.size else (height // 2, width // 2)
+        jitter = size // 4
+        top, left = (
+            int(np.clip(c - size // 2 + rng.integers(-jitter, jitter + 1), 0, full - size))
+            for c, full in zip(centre, (height, width), strict=True)
+        )
+        window = np.s_[..., top : top + size, left : left + size]
+        images = with_context(np.asarray(self.cases.images[n][window], dtype=np.float32), at, self.offsets)
+        if rng.random() < 0.5:
+            images = images[:, :, ::-1]  # the stack from below: the same volume upside down
+        stack = np.ascontiguousarray(images)
+        cut = label[at][window]
+        stack, edited = self._recolour(rng, stack)
+        turns, mirror = int(rng.integers(4)), rng.random() < 0.5
+
+        def turn(x: np.ndarray) -> np.ndarray:
+            x = np.rot90(x, turns, axes=(-2, -1))
+            return np.ascontiguousarray(x[..., ::-1] if mirror else x)
+
+        m = images.shape[1]
+        keep = np.ones(m, np.float32)
+        if rng.random() >= cfg.all_modalities:
+            keep = self.subsets[rng.integers(len(self.subsets))]
+        presence = with_context(np.ones((m, depth, 1, 1), np.float32), at, self.offsets) * keep[:, None, None, None]
+        presence = np.broadcast_to(presence, stack.shape)
+        edited = edited * float(keep.sum() > 1.5)
+        return turn(stack), turn(cut), turn(edited), presence
+
+    def _recolour(self, rng: np.random.Generator, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Change contrast, brightness, shading, noise, alignment of [2, m, z, s, s]; and edit one modality."""
+        cfg, (_, m, _, size, _) = self.changes, x.shape
+        shape = (1, m, 1, 1, 1)
+        x = x * rng.uniform(1 - cfg.gain, 1 + cfg.gain, shape) + rng.uniform(-cfg.offset, cfg.offset, shape)
+        fields = np.stack([smooth(rng, size, 3) for _ in range(m)])[None, :, None]
+        x = x * (1.0 + cfg.shading * rng.random(shape) * fields)
+        if rng.random() < cfg.shift:
+            victim, (dy, dx) = int(rng.integers(m)), rng.integers(-2, 3, 2)
+            x[:, victim] = np.roll(x[:, victim], (dy, dx), axis=(-2, -1))
+        edited = np.zeros((2, size, size), np.float32)
+        if rng.random() < cfg.edit:
+            edited = contradict(rng, x)
+        noise = cfg.noise * rng.random(shape) ** 2
+        x = x + noise * rng.standard_normal(x.shape, dtype=np.float32)
+        return x.astype(np.float32), edited
+
+
+@cache
+def _basis(size: int, nodes: int) -> Float32[np.ndarray, "s n"]:
+    """Return Gaussian bumps around equidistant nodes, of rows that sum to 1."""
+    positions, centres = np.linspace(0, 1, size)[:, None], np.linspace(0, 1, nodes)[None]
+    bumps = np.exp(-0.5 * ((positions - centres) * (nodes - 1) / 0.6) ** 2)
+    return np.asarray(bumps / bumps.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def smooth(rng: np.random.Generator, size: int, nodes: int) -> Float32[np.ndarray, "s s"]:
+    """Return a smooth random field between -1 and 1."""
+    grid = rng.uniform(-1, 1, (nodes, nodes)).astype(np.float32)
+    return np.asarray(_basis(size, nodes) @ grid @ _basis(size, nodes).T)
+
+
+def contradict(rng: np.random.Generator, x: Float32[np.ndarray, "2 m z s s"]) -> Float32[np.ndarray, "2 s s"]:
+    """Make one modality contradict the others inside a blob, in place; return where that can be seen.
+
+    Neither the shapes (an ellipse with a wavy edge) nor the contrasts (a lesion's look moved elsewhere, or wiped out)
+    come from the generator of the world's own conflicts.
+    """
+    size, m = x.shape[-1], int(rng.integers(x.shape[1]))
+    yy, xx = np.mgrid[:size, :size].astype(np.float32)
+    centre, angle = rng.uniform(0.2, 0.8, 2) * size, rng.uniform(0, np.pi)
+    long, short = rng.uniform(3.0, 8.0, 2)
+    dy, dx = yy - centre[0], xx - centre[1]
+    u, v = dy * np.cos(angle) + dx * np.sin(angle), dx * np.cos(angle) - dy * np.sin(angle)
+    inside = np.hypot(u / long, v / short) + 0.3 * smooth(rng, size, 6) < 1.0
+    if inside.sum() < 12:
+        return np.zeros((2, size, size), np.float32)
+    edge = np.clip(F.avg_pool2d(torch.from_numpy(inside[None, None].astype(np.float32)), 3, 1, 1).numpy()[0, 0], 0, 1)
+    before = x[:, m].copy()
+    level = float(np.median(before))
+    if rng.random() < 0.5:  # as bright or as dark as something that is elsewhere in this image
+        low, high = np.quantile(before, [0.03, 0.97])
+        target = np.full_like(before, (low, high)[int(rng.integers(2))])
+        strength = rng.uniform(0.6, 1.1)
+    else:  # wiped out, as healthy as the surroundings
+        target, strength = np.full_like(before, level), 1.0
+    x[:, m] = before + strength * edge * (target - before)
+    change = np.abs(x[:, m, x.shape[2] // 2] - before[:, x.shape[2] // 2])
+    return (change > 0.15).astype(np.float32)

@@ -1,0 +1,109 @@
+"""What the benchmark fits: one budget for every method, and the list of fits that a table needs."""
+
+from dataclasses import dataclass, replace
+
+from entrust.networks.enfuse import EnFuseConfig
+from entrust.networks.segdiff import SegDiffConfig
+from entrust.noise import NoiseModel
+from entrust.schedule import Schedule
+from training.baselines.rival import RIVALS, WIDTHS
+from training.benchmark.batches import Changes
+from training.config import FitConfig, LossWeights
+from training.datasets.phantoms.world.case import get_domain
+
+OFFSETS = (-1, 0, 1)
+"""Context slices of every method."""
+
+SEEDS = (0, 1, 2)
+MEMBERS = 5
+"""Members of an ensemble. Those of seed s are fitted with seeds s … s + 4: seeds share members."""
+
+NOISE = NoiseModel(smooth_share=0.5)
+SCHEDULE = Schedule(input_scale=0.1)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every method may spend.
+
+    Attributes:
+        name: Of the folder.
+        iterations: Optimiser steps.
+        batch: Slices a step.
+        cases: Training cases; all if 0.
+        widths: U-Net widths of the rivals.
+        trunk: EnFuse's.
+        denoiser: SegDiff's.
+    """
+
+    name: str = "full"
+    iterations: int = 1600
+    batch: int = 16
+    cases: int = 0
+    widths: tuple[int, ...] = WIDTHS
+    trunk: tuple[int, ...] = (16, 32, 48, 64)
+    denoiser: tuple[int, ...] = (24, 40, 56)
+
+
+FULL = Budget()
+QUICK = Budget("quick", iterations=12, batch=4, cases=6, widths=(12, 16), trunk=(8, 12, 16), denoiser=(8, 12))
+"""For tests: everything runs, nothing is learned."""
+BUDGETS = {b.name: b for b in (FULL, QUICK)}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One fit.
+
+    Attributes:
+        domain: Name of a domain.
+        method: ``entrust``, one of its ablations, or a rival that is fitted.
+        seed: Of initialisation, batches and noise.
+    """
+
+    domain: str
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Folder of the fit."""
+        return f"{self.domain}/{self.method}-{self.seed}"
+
+
+ENTRUST = "entrust"
+
+
+def rival_fits(name: str, seed: int) -> list[tuple[str, int]]:
+    """Return (rival that is fitted, seed) of all modules that a rival needs."""
+    rival = RIVALS[name]
+    return [(rival.fitted_as, seed + i) for i in range(rival.num_modules)]
+
+
+def pieces(domains: tuple[str, ...], seeds: tuple[int, ...] = SEEDS) -> list[Piece]:
+    """Return every fit of the table once, in the order in which the table fills: seed, method, domain."""
+    listed = [
+        Piece(domain, method, fit)
+        for seed in seeds
+        for method, fit in [(ENTRUST, seed), *(pair for name in RIVALS for pair in rival_fits(name, seed))]
+        for domain in domains
+    ]
+    return list(dict.fromkeys(listed))
+
+
+def fit_config(piece: Piece, budget: Budget) -> FitConfig:
+    """Return the numbers of a fit."""
+    domain = get_domain(piece.domain)
+    m, c = len(domain.channels), len(domain.structures) + 1
+    return FitConfig(
+        task=piece.domain,
+        iterations=budget.iterations,
+        batch=budget.batch,
+        seed=piece.seed,
+        phantom_share=0.0,
+        joint=0.02,
+        mask_edits=True,
+        enfuse=EnFuseConfig(m, c, len(OFFSETS), trunk=budget.trunk),
+        denoiser=SegDiffConfig(c, widths=budget.denoiser),
+        checkpoint_every=250,
+    )
