@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,8 @@ from entrust.errors import CancelledError, EnTrustError, InvalidInputError, Mode
 from entrust.sampling import SAMPLERS
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
 from service.encode import Extra, ResultFile, encode
-from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
+from service.extra_results import check_label_map
+from service.inference import InferenceResult, TritonClient, calibrate, is_deployed, load_card, run_inference
 from service.ingest import IngestLimits, inspect_study, read_nifti_study, read_study
 from service.observability.activities import Activities
 from service.observability.metrics import Metrics
@@ -69,6 +70,8 @@ class SegmentationRequest:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise InvalidInputError("There is no sampler of that name.", fix=f"Use one of: {', '.join(SAMPLERS)}.")
+        if Extra.LABELMAP in self.extra_results:
+            check_label_map(get_task(self.task))
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,20 @@ class ModelState:
         task: Task name.
         card: The weights; ``None`` when not ready.
         reason: Why not.
+        deployed: Whether Triton's repository holds models of the task. A deployment may serve some of the tasks.
     """
 
     task: str
     card: ModelCard | None
     reason: str = ""
+    deployed: bool = True
+
+
+def hindrances(states: Sequence[ModelState]) -> list[str]:
+    """Return why a gateway cannot do its work: a deployed task is not ready, or none is deployed."""
+    if not any(state.deployed for state in states):
+        return ["Triton's repository holds no models of any task."]
+    return [state.reason for state in states if state.deployed and state.card is None]
 
 
 class Pipeline:
@@ -144,6 +156,7 @@ class Pipeline:
         """
         run = _Run(self._activities, request.task, on_progress, cancelled or asyncio.Event())
         task = get_task(request.task)
+        await self._check_deployed(task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
         with run.stage("prepare"):
@@ -235,8 +248,20 @@ class Pipeline:
             await asyncio.sleep(RETRY_SECONDS)
             run.check()
 
+    async def _check_deployed(self, task: Task) -> None:
+        """Tell before the long work that a task is not served here; a Triton that is away is waited for when needed."""
+        states = await self.models()
+        if any(state.task == task.name and not state.deployed for state in states):
+            deployed = ", ".join(state.task for state in states if state.deployed) or "none"
+            raise ModelUnavailableError(
+                f"Triton's repository holds no models of the task {task.name!r}.",
+                fix=f"Tasks deployed here: {deployed}. Others: python -m export --task {task.name}.",
+            )
+
     async def _state(self, name: str) -> ModelState:
         try:
+            if not await is_deployed(self._client, get_task(name)):
+                return ModelState(name, None, f"{name}: Triton's repository holds no models of it.", deployed=False)
             return ModelState(name, await load_card(self._client, get_task(name), patient=False))
         except EnTrustError as error:
             return ModelState(name, None, f"{name}: {error.message}")

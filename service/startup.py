@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
-from entrust.contract import TASKS, model_contracts
+from entrust.contract import TASKS, Task, model_contracts
 from entrust.errors import InvalidInputError
 from service.jobs.job import JobState
 from service.observability.metrics import Metrics
@@ -22,6 +22,17 @@ from service.triton.embedded import EmbeddedTriton
 from service.triton.installation import PROJECT, Installation
 
 REPOSITORY = PROJECT / "model_repository"
+
+
+def tasks_in(repository: Path) -> list[Task]:
+    """Return the tasks of which a model repository holds a model, or all where it holds none.
+
+    So a task that was not exported is not served, and one that was exported in part, or a repository without any,
+    stops the start with the name of the model that is missing.
+    """
+    there = {path.parent.name for path in repository.glob("*/config.pbtxt")}
+    found = [task for task in TASKS.values() if there & {c.name for c in model_contracts(task).values()}]
+    return found or list(TASKS.values())
 
 
 def make_metrics(references: Path | None = None) -> Metrics:
@@ -90,9 +101,10 @@ async def open_triton(settings: Settings, metrics: Metrics) -> AsyncIterator[str
         if triton.url:
             yield triton.url
             return
-        canaries = {model: canary for task in TASKS.values() for model, canary in task_canaries(task).items()}
+        repository = triton.repository or REPOSITORY
+        canaries = {model: canary for task in tasks_in(repository) for model, canary in task_canaries(task).items()}
         async with EmbeddedTriton(
-            triton.repository or REPOSITORY,
+            repository,
             canaries,
             installation=Installation(triton.home) if triton.home else None,
             start_timeout_seconds=triton.start_timeout_seconds,

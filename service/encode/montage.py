@@ -18,6 +18,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from entrust.structures import structure_mask, structure_masks, structure_probability
 from entrust.trustmap import TrustMap
 from service.study import Case
 from service.summary import NOTICE, Summary
@@ -176,8 +177,10 @@ def _draw_image(
 
 
 def _draw_outline(ax: Axes, case: Case, trust_map: TrustMap, view: tuple[int, slice, slice]) -> None:
-    for label in case.task.labels:
-        _contour(ax, trust_map.probability[label.value][view], trust_map.label_map[view] == label.value, label.colour)
+    task = case.task
+    for label in task.labels:
+        probability = structure_probability(task, trust_map.probability[(slice(None), *view)], label)
+        _contour(ax, probability, structure_mask(task, trust_map.label_map[view], label), label.colour)
 
 
 def _contour(
@@ -214,9 +217,11 @@ def _draw_maps(
             values, cmap=overlay.colours, norm=Normalize(0.0, 1.0), alpha=np.clip(values * 4.0, 0.0, 0.9),
             interpolation="nearest", aspect=case.grid.spacing_mm[1] / case.grid.spacing_mm[2],
         )  # fmt: skip
+    task = case.task
     for hypothesis in trust_map.hypothesis_label_maps:
-        mask = hypothesis[view] > 0
-        _contour(row[0], mask.astype(float), mask, _INK, width=0.5, alpha=0.55)
+        for label, mask in zip(task.labels, structure_masks(task, hypothesis[view]), strict=True):
+            colour = label.colour if len(task.labels) > 1 else _INK
+            _contour(row[0], mask.astype(float), mask, colour, width=0.5, alpha=0.55)
     outlined = trust_map.label_map[view] > 0
     _contour(row[1], outlined.astype(float), outlined, _INK, width=0.7, alpha=0.9)
     _draw_outline(row[2], case, trust_map, view)

@@ -133,6 +133,7 @@ def _group(
         ),
         finding_category=private.coded(label.property_category),
         finding_type=private.coded(label.property_type),
+        finding_sites=[sr.FindingSite(private.coded(task.anatomic_region))] if task.anatomic_region else None,
         algorithm_id=sr.AlgorithmIdentification(
             name=f"EnTrust {task.name}",
             version=identity.card.version,

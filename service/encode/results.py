@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
+from entrust.structures import structure_probability
 from entrust.trustmap import TrustMap
 from entrust.volume import Grid, Volume
 from service.resampling import resample
@@ -19,7 +20,7 @@ class Results:
     Attributes:
         grid: The reference series' grid.
         label_map: Most probable class; background where the model did not look.
-        probability: Calibrated probability per label (background left out), in the order of ``task.labels``.
+        probability: Calibrated probability of every structure, in the order of ``task.labels``.
         error_probability: *Where*: probability that ``label_map`` is wrong; 0 where the model did not look.
         conflict: *Why*: contradiction of the modalities, in [0, 1].
         attribution: *Why*: shift of the answer without a modality, nats, by slug of the modalities that are present.
@@ -49,11 +50,14 @@ def to_source_geometry(case: Case, trust_map: TrustMap) -> Results:
             full[box] = np.clip(sampled.array, 0.0, upper)
         return full
 
-    probability = np.stack([at_source(trust_map.probability[label.value], 1.0) for label in case.task.labels])
+    task = case.task
+    classes = np.stack([at_source(trust_map.probability[label.value], 1.0) for label in task.labels])
+    background = 1.0 - classes.sum(axis=0)
+    every = np.concatenate([background[None], classes])
     return Results(
         grid=grid,
-        label_map=_label_map(probability, np.asarray([label.value for label in case.task.labels], dtype=np.uint8)),
-        probability=probability,
+        label_map=_label_map(classes, background, np.asarray([label.value for label in task.labels], dtype=np.uint8)),
+        probability=np.stack([np.minimum(structure_probability(task, every, label), 1.0) for label in task.labels]),
         error_probability=at_source(trust_map.error_probability, 1.0),
         conflict=at_source(trust_map.conflict, 1.0),
         attribution={
@@ -63,12 +67,13 @@ def to_source_geometry(case: Case, trust_map: TrustMap) -> Results:
 
 
 def _label_map(
-    probability: Float32[np.ndarray, "l d h w"], values: UInt8[np.ndarray, "l"]
+    probability: Float32[np.ndarray, "l d h w"],
+    background: Float32[np.ndarray, "d h w"],
+    values: UInt8[np.ndarray, "l"],
 ) -> UInt8[np.ndarray, "d h w"]:
     """Return the most probable class; the background has what the labels leave of 1, and wins ties."""
     best = probability.argmax(axis=0)
     chosen = np.take_along_axis(probability, best[None], axis=0)[0]
-    background = 1.0 - probability.sum(axis=0)
     return np.where(chosen > background, values[best], np.uint8(0))
 
 

@@ -2,17 +2,21 @@
 
 from typing import Literal
 
+import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
+from jaxtyping import UInt8
 from pydicom.sr.codedict import codes
 
 from entrust.contract import Label, Task
+from entrust.structures import structure_mask
 from service.encode.codes import coded
 from service.encode.identity import MANUFACTURER, PRODUCT
 from service.encode.objects import Origin, finish, instance_arguments, run_description
 from service.encode.results import Results
 from service.encode.sources import quiet
+from service.extra_results import check_label_map
 
 Form = Literal["BINARY", "LABELMAP"]
 
@@ -27,19 +31,24 @@ def encode_segmentation(task: Task, results: Results, origin: Origin, form: Form
     """Return the mask as a DICOM file.
 
     Every plane of the reference has a frame (in the binary form one per segment), empty or not: viewers that meet
-    omitted frames shift or drop the rest.
+    omitted frames shift or drop the rest. Segments of nested structures overlap.
 
     Args:
         task: Gives the labels.
         results: The mask.
         origin: Where it comes from.
         form: ``BINARY``, which everybody reads; ``LABELMAP`` is smaller and newer (Supplement 243).
+
+    Raises:
+        InvalidInputError: A label map was asked for, whose segments cannot overlap as the task's do.
     """
+    if form == "LABELMAP":
+        check_label_map(task)
     kind, series_number, words = _KINDS[form]
     with quiet():
         ds = Segmentation(
             source_images=origin.shells,
-            pixel_array=results.label_map,
+            pixel_array=_pixels(task, results),
             segmentation_type=form,
             segment_descriptions=[_segment(task, label, origin) for label in task.labels],
             omit_empty_frames=False,
@@ -54,6 +63,13 @@ def encode_segmentation(task: Task, results: Results, origin: Origin, form: Form
 def tracking_id(task: Task, label: Label) -> str:
     """Return the name under which every result follows a structure."""
     return f"{task.name}-{label.slug}"
+
+
+def _pixels(task: Task, results: Results) -> UInt8[np.ndarray, "d h w *l"]:
+    """Return label map or, where structures overlap, one mask per structure."""
+    if not task.nested:
+        return results.label_map
+    return np.stack([structure_mask(task, results.label_map, label) for label in task.labels], axis=-1).astype(np.uint8)
 
 
 def _segment(task: Task, label: Label, origin: Origin) -> SegmentDescription:
@@ -75,6 +91,7 @@ def _segment(task: Task, label: Label, origin: Origin) -> SegmentDescription:
         tracking_uid=identity.uid("tracking", label.slug),
         tracking_id=tracking_id(task, label),
         display_color=CIELabColor.from_rgb(*label.colour),
+        anatomic_regions=[coded(task.anatomic_region)] if task.anatomic_region else None,
     )
     description.SegmentDescription = f"{label.title}, {task.title}"[:1024]
     return description

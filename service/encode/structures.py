@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from entrust.contract import Label, Task
+from entrust.structures import structure_mask
 from service.encode.codes import coded
 from service.encode.identity import PRODUCT
 from service.encode.objects import Origin, equipment, instance_arguments, run_description, sign
@@ -51,7 +52,9 @@ def encode_structures(task: Task, results: Results, origin: Origin) -> bytes:
         ds.ApprovalStatus = "UNAPPROVED"
         ds.ReferencedFrameOfReferenceSequence = [_frame_of_reference(origin)]
         ds.StructureSetROISequence = [_roi(task, label, origin) for label in task.labels]
-        ds.ROIContourSequence = [_contours(label, results.label_map == label.value, origin) for label in task.labels]
+        ds.ROIContourSequence = [
+            _contours(label, structure_mask(task, results.label_map, label), origin) for label in task.labels
+        ]
         ds.RTROIObservationsSequence = [_observation(label) for label in task.labels]
         ds.PositionReferenceIndicator = header.get("PositionReferenceIndicator", "")
         ds.OperatorsName = ""  # nobody drew them

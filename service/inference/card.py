@@ -16,6 +16,20 @@ class Describer(Protocol):
         """Return a model's metadata and configuration."""
         ...
 
+    async def known_models(self) -> frozenset[str]:
+        """Return the names of the models in Triton's repository."""
+        ...
+
+
+async def is_deployed(client: Describer, task: Task) -> bool:
+    """Tell whether Triton's repository holds a model of a task; whether all are there and right is another question.
+
+    Raises:
+        ModelUnavailableError: Triton is not there.
+    """
+    known = await client.known_models()
+    return any(contract.name in known for contract in model_contracts(task).values())
+
 
 async def load_card(client: Describer, task: Task, *, patient: bool = True) -> ModelCard:
     """Compare every served model of a task with the contract and return the card they share.

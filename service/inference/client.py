@@ -157,6 +157,18 @@ class TritonClient:
                     raise translate(error, model) from error
             await asyncio.sleep(RETRY_SECONDS)
 
+    async def known_models(self) -> frozenset[str]:
+        """Return the names of the models that lie in Triton's repository, loaded or not.
+
+        Raises:
+            ModelUnavailableError: Triton is not there.
+        """
+        try:
+            index = await self._client.get_model_repository_index(as_json=True, client_timeout=ADMIN_TIMEOUT_SECONDS)
+        except InferenceServerException as error:
+            raise translate(error, "index") from error
+        return frozenset(model["name"] for model in index.get("models", ()))
+
     @property
     def _client(self) -> InferenceServerClient:
         if self._connection is None:  # made late, because it belongs to the event loop that runs it

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from entrust.contract import Task
+from entrust.structures import structure_mask, structures_seen
 from entrust.trustmap import TrustMap
 from entrust.volume import Grid
 from service.study import Case
@@ -172,11 +173,16 @@ def _sees_foreground(
     voxels: tuple[Int[np.ndarray, "n"], ...],
     unimodal: Float[np.ndarray, "m d c h w"] | None,
 ) -> str | None:
-    """Return the modality of the pair that alone gives the higher foreground probability."""
+    """Return the modality of the pair that alone sees more of the structures."""
     if unimodal is None:
         return None
     d, h, w = voxels
-    return max(pair, key=lambda slug: -float(unimodal[task.slugs.index(slug)][d, 0, h, w].mean()))
+
+    def seen(slug: str) -> float:
+        alone = unimodal[task.slugs.index(slug)][d, :, h, w].T  # [c, n]
+        return float(structures_seen(task, alone).mean())
+
+    return max(pair, key=seen)
 
 
 def _share(mask: Bool[np.ndarray, "n"]) -> float:
@@ -186,7 +192,7 @@ def _share(mask: Bool[np.ndarray, "n"]) -> float:
 def _surface_band(task: Task, trust_map: TrustMap, grid: Grid) -> Bool[np.ndarray, "d h w"]:
     band = np.zeros(grid.shape, dtype=bool)
     for label in task.labels:
-        mask = trust_map.label_map == label.value
+        mask = structure_mask(task, trust_map.label_map, label)
         if mask.any() and not mask.all():
             for side in (mask, ~mask):
                 distance_mm = ndimage.distance_transform_edt(side, sampling=grid.spacing_mm)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from entrust.calibration import volume_interval
 from entrust.contract import Label, ModelCard
 from entrust.metrics import foreground_domain
+from entrust.structures import structure_mask
 from entrust.trustmap import TrustMap
 from entrust.uncertainty import pairwise_dice
 from service.study import Case
@@ -134,8 +135,8 @@ def _domain(
 
 def _segment(case: Case, trust_map: TrustMap, label: Label, scale: float) -> SegmentInfo:
     voxel_ml = case.grid.voxel_volume_ml
-    mask = trust_map.label_map == label.value
-    hypotheses = trust_map.hypothesis_label_maps == label.value
+    mask = structure_mask(case.task, trust_map.label_map, label)
+    hypotheses = structure_mask(case.task, trust_map.hypothesis_label_maps, label)
     volumes_ml = hypotheses.sum(axis=(1, 2, 3)) * voxel_ml
     volume_ml = float(mask.sum()) * voxel_ml
     imaged_ml = float(case.presence.any(axis=0).sum()) * voxel_ml

@@ -12,9 +12,10 @@ from entrust.errors import InvalidInputError
 from service.observability.references import load_references
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+RELEASED = [task for task in TASKS.values() if (WEIGHTS / f"{task.name}.safetensors").is_file()]
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+@pytest.mark.parametrize("task", RELEASED, ids=lambda task: task.name)
 def test_a_reference_was_measured_with_the_released_weights(task: Task) -> None:
     reference = load_references([task.name])[task.name]
     digest = hashlib.sha256((WEIGHTS / f"{task.name}.safetensors").read_bytes()).hexdigest()
@@ -23,7 +24,7 @@ def test_a_reference_was_measured_with_the_released_weights(task: Task) -> None:
     assert reference.studies == len(splits["calibration"])
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+@pytest.mark.parametrize("task", RELEASED, ids=lambda task: task.name)
 def test_a_reference_names_every_measure(task: Task) -> None:
     measures = {UNCERTAIN_MEASURE, AGREEMENT_MEASURE}
     measures |= {intensity_measure(slug, statistic) for slug in task.slugs for statistic in STATISTICS}

@@ -36,7 +36,7 @@ def model_repository() -> Path:
     if all((committed / name / "1" / "model.onnx").is_file() for name in names):
         return committed
     sources = [
-        ROOT / "entrust" / "contract.py",
+        *(ROOT / "entrust" / "contract").glob("*.py"),
         *(ROOT / "entrust" / "networks").glob("*.py"),
         *ROOT.glob("export/*.py"),
     ]

@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.api.rest.gateway import Behind
 from service.api.rest.resources import HealthResource
+from service.pipeline import hindrances
 
 router = APIRouter(tags=["operation"])
 
@@ -21,8 +22,8 @@ async def live() -> HealthResource:
     responses={503: {"model": HealthResource, "description": "Not ready; the reasons are in the body."}},
 )
 async def ready(gateway: Behind) -> Response:
-    """Say whether work can be done: Triton is there, and what it serves is what the contract promises."""
-    reasons = [state.reason for state in await gateway.pipeline.models() if state.card is None]
+    """Say whether work can be done: Triton is there, and every deployed task is served as the contract promises."""
+    reasons = hindrances(await gateway.pipeline.models())
     if gateway.runner.stopping:
         reasons.append("The gateway is stopping.")
     body = HealthResource(status="not-ready" if reasons else "ready", reasons=reasons)

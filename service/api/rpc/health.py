@@ -6,6 +6,7 @@ from typing import Any
 from grpc_health.v1 import health, health_pb2
 
 from service.intake.gateway import Gateway
+from service.pipeline import hindrances
 
 WATCH_SECONDS = 2.0
 """How soon a watcher hears of a change."""
@@ -25,14 +26,14 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc]  # untyped
         self._names = ("", *names)
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:  # noqa: N802
-        """Say whether work can be done: Triton is there, and what it serves is what the contract promises."""
+        """Say whether work can be done: Triton is there, and every deployed task is served as the contract promises."""
         await self.refresh()
         return await super().Check(request, context)
 
     async def refresh(self) -> None:
         """Ask, and tell watchers."""
         models = await self._gateway.pipeline.models()
-        ready = all(state.card is not None for state in models) and not self._gateway.runner.stopping
+        ready = not hindrances(models) and not self._gateway.runner.stopping
         status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self.set(name, status)

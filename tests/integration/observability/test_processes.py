@@ -7,6 +7,7 @@ import subprocess
 import httpx
 
 from entrust.contract import TASKS
+from service.observability.references import load_references
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import nifti_files
 from tests.integration.observability.waiting import scraped, until
@@ -46,7 +47,7 @@ def test_two_processes_and_one_truth(
         assert value("sum(entrust_queue_capacity_jobs)") == 10, "each process has a queue of its own"
         assert value("sum(entrust_triton_call_duration_seconds_count) - sum(entrust_triton_calls_total)") == 0
         # what is the same from every process is not added up
-        assert value("count(max by (task) (entrust_calibration_reference_studies))") == len(TASKS)
+        assert value("count(max by (task) (entrust_calibration_reference_studies))") == len(load_references(TASKS))
         assert value('max(entrust_calibration_reference_studies{task="oncology"})') == 6
 
         os.kill(two.pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ the loopback address.
 - ``ready``: Triton says that it and its models are ready.
 - ``live``: Triton answers, none of its models' processes is dead, and each model answers a small question. A model that
   is merely busy passes. A question alone would not do: with two instances, every other one goes to the living process.
+  Models that its repository does not hold are not asked: a deployment may serve some of the tasks.
 - ``startup``: ``ready``, and each model has answered once, which also spares the first study the first call's warm-up.
 """
 
@@ -77,6 +78,16 @@ def ask(address: str, model: str, shapes: dict[str, list[int]], seconds: float) 
         raise UnwellError(f"{model} answers no finite number")
 
 
+def deployed(address: str, seconds: float) -> set[str]:
+    """Return the names of the models in the repository.
+
+    Raises:
+        UnwellError: Triton does not tell.
+        OSError: It does not answer, or not in time.
+    """
+    return {model["name"] for model in json.loads(call(address, "POST", "/v2/repository/index", seconds))}
+
+
 def network(process: str) -> str:
     """Return what tells one pod's network from another's, where processes of several are to be seen."""
     return os.readlink(f"/proc/{process}/ns/net")
@@ -110,7 +121,13 @@ def probe(mode: str, address: str, canaries: dict[str, dict[str, list[int]]]) ->
     call(address, "GET", "/v2/health/live" if mode == "live" else "/v2/health/ready", end - time.monotonic())
     if mode == "live" and dead_stubs(address):
         raise UnwellError("a model's process is dead")
-    for model, shapes in canaries.items() if mode != "ready" else ():
+    if mode == "ready":
+        return
+    known = deployed(address, end - time.monotonic())
+    if not known & canaries.keys():
+        raise UnwellError("the repository holds no model of any task")
+    for model in sorted(known & canaries.keys()):
+        shapes = canaries[model]
         try:
             ask(address, model, shapes, min(3.0, end - time.monotonic()))
         except TimeoutError:
