@@ -99,6 +99,8 @@ class FitConfig:
     joint: float = 0.0
     joint_samples: int = 3
     joint_share: float = 0.5
+    joint_from: float = 0.3
+    bias: float = 0.3
     mask_edits: bool = False
     seed: int = 0
     checkpoint_every: int = 200

@@ -20,7 +20,7 @@ from entrust.networks.segdiff import Denoiser
 from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 from training.augment import Batch
-from training.benchmark.joint import energy_score
+from training.benchmark.joint import energy_score, squared_bias
 from training.config import FitConfig
 
 
@@ -38,6 +38,19 @@ class EnTrustNetworks(nn.Module):
         self.auxiliary = AuxiliaryHeads(config.enfuse)
 
 
+def draw_noise(
+    model: NoiseModel, shape: tuple[int, ...], generator: torch.Generator, where: torch.device
+) -> Tensor:
+    """Draw Gaussian noise of a model's covariance, [..., h, w]."""
+    white = torch.randn(shape, generator=generator, device=where)
+    share = model.smooth_share
+    if not share:
+        return white
+    rows, columns = (torch.from_numpy(model.smoothing_matrix(n)).to(where) for n in shape[-2:])
+    nodes = torch.randn((*shape[:-2], rows.shape[1], columns.shape[1]), generator=generator, device=where)
+    return (1.0 - share) ** 0.5 * white + share**0.5 * (rows @ nodes @ columns.T)
+
+
 @dataclass(frozen=True)
 class SegDiffLoss:
     """Cross-entropy of the clean mask over noise levels, and EnFuse's auxiliary losses.
@@ -50,16 +63,8 @@ class SegDiffLoss:
     config: FitConfig
     schedule: Schedule
     noise_model: NoiseModel = NoiseModel()
+    few_step_noise: NoiseModel = NoiseModel()
 
-    def noise(self, shape: tuple[int, ...], generator: torch.Generator, where: torch.device) -> Tensor:
-        """Draw noise of the model's covariance, [..., h, w]."""
-        white = torch.randn(shape, generator=generator, device=where)
-        share = self.noise_model.smooth_share
-        if not share:
-            return white
-        rows, columns = (torch.from_numpy(self.noise_model.smoothing_matrix(n)).to(where) for n in shape[-2:])
-        nodes = torch.randn((*shape[:-2], rows.shape[1], columns.shape[1]), generator=generator, device=where)
-        return (1.0 - share) ** 0.5 * white + share**0.5 * (rows @ nodes @ columns.T)
 
     def joint(
         self, denoiser: nn.Module, conditioning: Tensor, label: Tensor, weight: Tensor, generator: torch.Generator
@@ -67,7 +72,7 @@ class SegDiffLoss:
         """Return the energy score of the few-step sampler's hypotheses: label [b, h, w], in pairs of slices."""
         b, h, w = label.shape
         c, k, where = self.config.denoiser.num_classes, self.config.joint_samples, label.device
-        start = self.noise((b // 2, k, c, h, w), generator, where).repeat_interleave(2, dim=0)
+        start = draw_noise(self.few_step_noise, (b // 2, k, c, h, w), generator, where).repeat_interleave(2, dim=0)
         ones = torch.ones(b, 1, device=where)
         with torch.no_grad():
             clean = denoiser(start, torch.zeros_like(start), ones, conditioning).softmax(dim=2) * 2.0 - 1.0
@@ -76,7 +81,9 @@ class SegDiffLoss:
         x = then**0.5 * clean + (1.0 - then) ** 0.5 * noise
         samples = denoiser(x, clean, 0.5 * ones, conditioning).softmax(dim=2)
         truth = F.one_hot(label, c).permute(0, 3, 1, 2).float()
-        return energy_score(samples * weight[:, None, None], truth * weight[:, None])
+        marginal = 0.5 * (clean.mean(dim=1) + 1.0)
+        score = energy_score(samples * weight[:, None, None], truth * weight[:, None])
+        return score + self.config.bias * squared_bias(samples, marginal)
 
     def noisy(self, label: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """Return x_t of the one-hot ±1 masks: label [b, h, w], t [b, 1] → [b, 1, c, h, w]."""
@@ -84,7 +91,7 @@ class SegDiffLoss:
         clean = F.one_hot(label, classes).permute(0, 3, 1, 2).float() * 2.0 - 1.0
         gamma = torch.tensor([self.schedule.signal_power(float(v)) for v in t.flatten()], device=label.device)
         gamma = gamma.view(-1, 1, 1, 1)
-        noise = self.noise(tuple(clean.shape), generator, label.device)
+        noise = draw_noise(self.noise_model, tuple(clean.shape), generator, label.device)
         return (gamma.sqrt() * clean + (1.0 - gamma).sqrt() * noise)[:, None]
 
     def times(self, batch: int, generator: torch.Generator, where: torch.device) -> Tensor:
@@ -121,7 +128,8 @@ class SegDiffLoss:
                 clean = clean * (t < 1.0).view(-1, 1, 1, 1, 1)  # the first step never has an earlier answer
             logits = denoiser(x, clean, t, conditioning)
             joint = None
-            if cfg.joint and torch.rand((), generator=generator, device=where) < cfg.joint_share:
+            wanted = torch.rand((), generator=generator, device=where) < cfg.joint_share
+            if cfg.joint and progress >= cfg.joint_from and wanted:
                 joint = self.joint(denoiser, conditioning, batch.label, weight, generator) / cfg.joint_share
         surprise = F.cross_entropy(logits[:, 0].float(), batch.label, reduction="none")
         terms = {"segmentation": (surprise * weight).mean()}

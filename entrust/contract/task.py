@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Literal
 
 from entrust.errors import InvalidInputError
+from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 
 
@@ -71,6 +72,7 @@ class Task:
         size_multiple: Height and width are padded to a multiple of this.
         conditioning_features: Channels of EnFuse's conditioning.
         schedule: Noise schedule.
+        noise: Covariance of the noise.
         nested: Whether each structure lies within the one before it: a label map's value r then means structures
             1 … r. Otherwise structures exclude each other. :mod:`entrust.structures` alone tells the two apart.
         anatomic_region: Code of the organ that everything segmented lies in, where there is one.
@@ -91,6 +93,7 @@ class Task:
     size_multiple: int
     conditioning_features: int
     schedule: Schedule
+    noise: NoiseModel = NoiseModel()
     nested: bool = False
     anatomic_region: Code | None = None
     num_hypotheses: int = 8

@@ -37,8 +37,8 @@ class Changes:
         edit: Probability that one modality is made to contradict the others.
     """
 
-    size: int = 64
-    conflict_share: float = 0.6
+    size: int = 48
+    conflict_share: float = 0.7
     all_modalities: float = 0.6
     gain: float = 0.2
     offset: float = 0.1

@@ -8,7 +8,7 @@ from torch import nn
 
 from training.baselines.rival import rivals
 from training.benchmark.batches import Changes, PairSource
-from training.benchmark.plan import NOISE, OFFSETS, SCHEDULE, Budget, Piece, fit_config
+from training.benchmark.plan import FEW_STEP_NOISE, NOISE, OFFSETS, SCHEDULE, Budget, Piece, fit_config
 from training.benchmark.store import stored
 from training.datasets.phantoms.world.case import get_domain
 from training.datasets.phantoms.world.splits import TRAIN
@@ -38,7 +38,7 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
         changes = replace(changes, edit=0.0)  # an edit teaches where modalities contradict each other, which no rival asks
     else:
         module = EnTrustNetworks(config)
-        loss = SegDiffLoss(config, SCHEDULE, NOISE)
+        loss = SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE)
 
     def source() -> PairSource:
         cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases or TRAIN.cases)

@@ -55,3 +55,22 @@ def energy_score(
     from_truth = patch_distances(squares(samples - labels[:, None]))
     apart = [patch_distances(squares(samples[:, i] - samples[:, j])) for i in range(k) for j in range(i)]
     return from_truth - 0.5 * torch.stack(apart).mean()
+
+
+def squared_bias(
+    samples: Float[Tensor, "b k c h w"], marginal: Float[Tensor, "b c h w"], pool: int = 3
+) -> Float[Tensor, ""]:
+    """Return an unbiased estimate of ‖E S − p‖², summed over an image: the hypotheses' mean is to be the marginal.
+
+    Products of different hypotheses' deviations are used, so that diversity costs nothing.
+
+    Args:
+        samples: Soft masks.
+        marginal: p, a constant.
+        pool: Side of the neighbourhoods that are compared, in pixels.
+    """
+    b, k, c, h, w = samples.shape
+    apart = F.avg_pool2d((samples - marginal[:, None].detach()).reshape(b * k, c, h, w), pool, 1, pool // 2)
+    apart = apart.view(b, k, c, h, w)
+    total = apart.sum(dim=1).square() - apart.square().sum(dim=1)  # Σ over pairs i ≠ j
+    return total.sum(dim=(1, 2, 3)).mean() / (k * (k - 1))

@@ -1,14 +1,13 @@
 """What the benchmark fits: one budget for every method, and the list of fits that a table needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from entrust.networks.enfuse import EnFuseConfig
 from entrust.networks.segdiff import SegDiffConfig
 from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 from training.baselines.rival import RIVALS, WIDTHS
-from training.benchmark.batches import Changes
-from training.config import FitConfig, LossWeights
+from training.config import FitConfig
 from training.datasets.phantoms.world.case import get_domain
 
 OFFSETS = (-1, 0, 1)
@@ -19,6 +18,7 @@ MEMBERS = 5
 """Members of an ensemble. Those of seed s are fitted with seeds s … s + 4: seeds share members."""
 
 NOISE = NoiseModel(smooth_share=0.5)
+FEW_STEP_NOISE = NoiseModel(smooth_share=1.0)
 SCHEDULE = Schedule(input_scale=0.1)
 
 
@@ -37,7 +37,7 @@ class Budget:
     """
 
     name: str = "full"
-    iterations: int = 1600
+    iterations: int = 2400
     batch: int = 16
     cases: int = 0
     widths: tuple[int, ...] = WIDTHS
@@ -101,7 +101,7 @@ def fit_config(piece: Piece, budget: Budget) -> FitConfig:
         batch=budget.batch,
         seed=piece.seed,
         phantom_share=0.0,
-        joint=0.02,
+        joint=0.01,
         mask_edits=True,
         enfuse=EnFuseConfig(m, c, len(OFFSETS), trunk=budget.trunk),
         denoiser=SegDiffConfig(c, widths=budget.denoiser),
