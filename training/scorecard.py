@@ -14,6 +14,7 @@ from entrust import metrics
 from entrust.metrics import DetectionCounts, Domain, Reliability
 from entrust.metrics.domains import Spacing
 from entrust.uncertainty import pairwise_dice
+from training.baselines.nested import nested_hypotheses
 
 LEVEL = 0.9
 """Of the volume intervals."""
@@ -124,19 +125,16 @@ def oracle(truth: Truth, num_pairs: int) -> Answer:
 
 
 def with_nested_thresholds(answer: Answer) -> Answer:
-    """Return the answer with K masks of its own probability in place of its hypotheses: {foreground ≥ (k − ½)/K}.
+    """Return the answer with K nested masks of its own probability in place of its hypotheses.
 
-    What hypotheses are worth is what they have over these: coherent, free, and right for one conflict alone. A voxel
-    that passes takes its most probable structure. There is no interval: it would be another method's.
+    What hypotheses are worth is what they have over these, see :func:`training.baselines.nested.nested_hypotheses`.
+    There is no interval: it would be another method's.
     """
-    k = len(answer.hypotheses)
-    structure = 1 + answer.probability[1:].argmax(axis=0)
-    foreground = 1.0 - answer.probability[0]
-    masks = np.stack([foreground >= (i + 0.5) / k for i in range(k)])
+    nested = nested_hypotheses(answer.probability, len(answer.hypotheses))
     return replace(
         answer,
-        hypotheses=(masks * structure).astype(np.uint8),
-        confidence=pairwise_dice(masks),
+        hypotheses=nested,
+        confidence=pairwise_dice(nested > 0),
         interval_ml=None,
     )
 
