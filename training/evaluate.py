@@ -7,16 +7,17 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from entrust.calibration import fit_temperature, volume_interval
+from entrust.calibration import volume_interval
 from entrust.conflict import probe_shifts
 from entrust.contract import FittedConstants, Task
 from entrust.metrics import auroc, brier, classwise_ece, crps, dice, foreground_domain, nll
 from entrust.networks.calibration_head import CalibrationHead
-from entrust.trustmap import PROBABILITY_FLOOR, TrustMap, build_trust_map, calibration_features
-from entrust.uncertainty import Hypotheses, entropy, softmax
+from entrust.trustmap import TrustMap, build_trust_map, calibration_features
+from entrust.uncertainty import Hypotheses, entropy
+from training.baselines.features import fit_rival_temperature, with_temperature
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
-from training.fit_calibration import MARGIN_MM
+from training.fit_head import MARGIN_MM
 from training.hypotheses_cache import hypotheses_of
 from training.predict import predict_baseline
 from training.runs import Run
@@ -146,8 +147,7 @@ def score_entrust(model: CalibratedModel, method: str, case: TrainingCase) -> Pa
 
 def score_baseline(run: Run, network: nn.Module, temperature: float, method: str, case: TrainingCase) -> PatientScore:
     """Score a deterministic network; the case confidence is minus its mean entropy over the predicted foreground."""
-    log_probability = np.log(np.maximum(predict_baseline(network, run.task, case), PROBABILITY_FLOOR))
-    probability = np.moveaxis(softmax(log_probability / temperature, axis=1), 1, 0)  # [c, d, h, w]
+    probability = np.moveaxis(with_temperature(predict_baseline(network, run.task, case), temperature), 1, 0)
     uncertainty = entropy(probability, axis=0)
     voxel_ml = case.voxel_ml
     mask = probability.argmax(axis=0) > 0
@@ -170,13 +170,5 @@ def score_baseline(run: Run, network: nn.Module, temperature: float, method: str
 
 def baseline_temperature(run: Run, network: nn.Module) -> float:
     """Fit one temperature on the run's calibration patients, in their foreground domain."""
-    log_probabilities, labels = [], []
-    for case in run.patients(run.split.calibration):
-        probability = predict_baseline(network, run.task, case)
-        domain = foreground_domain(
-            probability.argmax(axis=1) > 0, case.label > 0, spacing_mm=case.spacing_mm, margin_mm=MARGIN_MM
-        )
-        logs = np.log(np.maximum(np.moveaxis(probability, 1, -1)[domain], PROBABILITY_FLOOR))
-        log_probabilities.append(logs.astype(np.float32))
-        labels.append(case.label[domain])
-    return fit_temperature(log_probabilities, labels)
+    cases = run.patients(run.split.calibration)
+    return fit_rival_temperature([predict_baseline(network, run.task, case) for case in cases], cases)

@@ -14,6 +14,7 @@ from entrust import metrics
 from entrust.metrics import DetectionCounts, Domain, Reliability
 from entrust.metrics.domains import Spacing
 from entrust.uncertainty import pairwise_dice
+from training.baselines.nested import nested_hypotheses
 
 LEVEL = 0.9
 """Of the volume intervals."""
@@ -138,19 +139,18 @@ def oracle(truth: Truth, num_pairs: int) -> Answer:
 
 
 def with_nested_thresholds(answer: Answer) -> Answer:
-    """Return the answer with K masks of its own probability in place of its hypotheses: {p(y ≥ r) ≥ (k − ½)/K}.
+    """Return the answer with K nested masks of its own probability in place of its hypotheses.
 
-    What hypotheses are worth is what they have over these: coherent, free, and right for one conflict alone. There is
-    no interval: it would be another method's.
+    What hypotheses are worth is what they have over these, see :func:`training.baselines.nested.nested_hypotheses`.
+    There is no interval: it would be another method's.
     """
-    masks = nested_thresholds(answer.probability, len(answer.hypotheses))
-    return replace(answer, hypotheses=masks, confidence=pairwise_dice(masks > 0), interval_ml=None)
-
-
-def nested_thresholds(probability: Float[np.ndarray, "c d h w"], num: int) -> UInt8[np.ndarray, "k d h w"]:
-    """Return K label maps: structure r, and all within it, where p(y ≥ r) ≥ (k − ½)/K."""
-    at_least = np.cumsum(probability[:0:-1], axis=0)  # innermost structure first
-    return np.stack([(at_least >= (i + 0.5) / num).sum(axis=0) for i in range(num)]).astype(np.uint8)
+    nested = nested_hypotheses(answer.probability, len(answer.hypotheses))
+    return replace(
+        answer,
+        hypotheses=nested,
+        confidence=pairwise_dice(nested > 0),
+        interval_ml=None,
+    )
 
 
 def score(answer: Answer, truth: Truth) -> CaseScore:

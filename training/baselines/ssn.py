@@ -109,9 +109,12 @@ def stochastic_loss(module: nn.Module, batch: Batch, progress: float, generator:
     if progress < PRETRAINING:
         return {"total": F.cross_entropy(found.mean, batch.label)}
     b, where = len(found.mean), found.mean.device
-    latent = torch.randn(b, TRAINING_DRAWS, found.factor.shape[1], generator=generator, device=where)
-    noise = torch.randn(b, TRAINING_DRAWS, *found.mean.shape[1:], generator=generator, device=where)
-    return {"total": likelihood_loss(found.logits(latent, noise), batch.label)}
+    half = TRAINING_DRAWS // 2
+    latent = torch.randn(b, half, found.factor.shape[1], generator=generator, device=where)
+    noise = torch.randn(b, half, *found.mean.shape[1:], generator=generator, device=where)
+    # mirrored pairs: their mean is the distribution's own
+    logits = found.logits(torch.cat([latent, -latent], dim=1), torch.cat([noise, -noise], dim=1))
+    return {"total": likelihood_loss(logits, batch.label)}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 
 from entrust.contract import ONCOLOGY
 from entrust.metrics import classwise_ece
-from training.fit_calibration import CalibrationCase, HeadFit, fit_head
+from training.fit_head import CalibrationCase, HeadFit, fit_head
 
 QUICK = HeadFit(max_iterations=100, check_every=50, batch=4, crop=24, folds=2)
 
