@@ -158,3 +158,39 @@ class SegDiffLoss:
             )
         )
         return terms
+
+
+@dataclass(frozen=True)
+class HypothesesLoss:
+    """The second stage: EnFuse rests, and the denoiser learns to draw whole hypotheses in two steps.
+
+    Attributes:
+        joint: Gives the sampler, its noise and the configuration.
+    """
+
+    joint: SegDiffLoss
+
+    def __call__(
+        self, module: nn.Module, batch: Batch, progress: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Return the named losses of one batch; see :data:`training.fit.LossFunction`."""
+        if not isinstance(module, EnTrustNetworks):
+            raise TypeError("this loss is EnTrust's own")
+        del progress
+        where, (b, m) = batch.label.device, batch.images.shape[:2]
+        keep, gain = torch.ones(b, 1, m, device=where), torch.ones(b, 1, device=where)
+        module.enfuse.eval()
+        with torch.autocast(where.type, dtype=torch.bfloat16):
+            with torch.no_grad():
+                conditioning = module.enfuse(batch.images, batch.presence, keep, gain).conditioning[:, 0]
+            label = batch.label
+            c = self.joint.config.denoiser.num_classes
+            start = draw_noise(self.joint.few_step_noise, (b, 1, c, *label.shape[1:]), generator, where)
+            ones = torch.ones(b, 1, device=where)
+            logits = module.denoiser(start, torch.zeros_like(start), ones, conditioning)
+            joint = self.joint.joint(
+                module.denoiser, conditioning, label, torch.ones_like(batch.edited), generator
+            )
+        terms = {"marginal": F.cross_entropy(logits[:, 0].float(), label), "joint": joint}
+        terms["total"] = terms["marginal"] + self.joint.config.joint * joint
+        return terms

@@ -153,8 +153,15 @@ def with_nested_thresholds(answer: Answer) -> Answer:
     )
 
 
-def score(answer: Answer, truth: Truth) -> CaseScore:
-    """Score an answer on a case."""
+def score(answer: Answer, truth: Truth, hypotheses: Mapping[str, float] | None = None) -> CaseScore:
+    """Score an answer on a case.
+
+    Args:
+        answer: What a method says.
+        truth: What is known.
+        hypotheses: :func:`score_hypotheses` of the answer's hypotheses, where an answer with the same ones was scored
+            before.
+    """
     mask, label = answer.probability.argmax(axis=0), truth.labels[0]
     known = truth.conflict if len(truth.conflicts) else None
     places = metrics.domains(truth.foreground(mask), truth.foreground(truth.labels), spacing_mm=truth.spacing_mm, conflict=known)
@@ -165,7 +172,8 @@ def score(answer: Answer, truth: Truth) -> CaseScore:
         "error_auroc": metrics.auroc(doubt, wrong),
         "error_aupr": metrics.aupr(doubt, wrong),
         "error_overlap": metrics.best_overlap(doubt, wrong)[0],
-        **_hypotheses(answer, truth),
+        **(score_hypotheses(answer.hypotheses, truth) if hypotheses is None else hypotheses),
+        **_interval(answer, truth),
         **_conflict(answer, truth, fore),
     }
     diagrams = {}
@@ -198,21 +206,28 @@ def _calibration(answer: Answer, truth: Truth, place: Bool[np.ndarray, "d h w"])
     }
 
 
-def _hypotheses(answer: Answer, truth: Truth) -> dict[str, float]:
-    masks, classes = truth.foreground(answer.hypotheses), len(answer.probability)
-    fractions = truth.blob_fractions(answer.hypotheses)
+def score_hypotheses(hypotheses: UInt8[np.ndarray, "k d h w"], truth: Truth) -> dict[str, float]:
+    """Score label maps as draws of the truth."""
+    masks, classes = truth.foreground(hypotheses), len(truth.probability)
+    fractions = truth.blob_fractions(hypotheses)
     volumes = masks.sum(axis=(1, 2, 3)) * truth.voxel_ml
     actual = float(truth.foreground(truth.labels[0]).sum()) * truth.voxel_ml
-    low, high = answer.interval_ml or (np.nan, np.nan)
-    penalty = metrics.interval_score(np.array([[low, high]]), np.array([actual]), LEVEL)
     return {
-        "ged": metrics.ged(answer.hypotheses, truth.labels, classes),
+        "ged": metrics.ged(hypotheses, truth.labels, classes),
         "mode_frequency_error": metrics.mode_frequency_error(fractions, metrics.state_marginals(truth.states)),
         "coherence": metrics.coherence(fractions),
         "slice_coherence": metrics.slice_coherence(masks, truth.conflicts),
         # one conflict alone has nothing joint
         "joint_state": metrics.joint_state_distance(fractions, truth.states) if len(truth.conflicts) > 1 else np.nan,
         "volume_crps_ml": metrics.crps(volumes, actual),
+    }
+
+
+def _interval(answer: Answer, truth: Truth) -> dict[str, float]:
+    actual = float(truth.foreground(truth.labels[0]).sum()) * truth.voxel_ml
+    low, high = answer.interval_ml or (np.nan, np.nan)
+    penalty = metrics.interval_score(np.array([[low, high]]), np.array([actual]), LEVEL)
+    return {
         "covered": float(low <= actual <= high) if answer.interval_ml else np.nan,
         "interval_score_ml": float(penalty[0]),
     }

@@ -20,7 +20,7 @@ from training.baselines.rival import Rival
 from training.baselines.volume import predict_volume
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
-from training.fit_head import BACKGROUND_WEIGHT, CalibrationCase, fit_head
+from training.fit_head import BACKGROUND_WEIGHT, CalibrationCase, HeadFit, fit_head
 from training.predict import predict_hypotheses
 from training.scorecard import Answer
 
@@ -109,7 +109,9 @@ def lesion_volumes(labels: np.ndarray, level: int, voxel_ml: float) -> Float[np.
     return np.asarray((labels >= level).sum(axis=(-3, -2, -1)) * voxel_ml, dtype=np.float64)
 
 
-def calibrate(raws: Sequence[Raw], cases: Sequence[TrainingCase], task: Task, lesion_level: int) -> Calibration:
+def calibrate(
+    raws: Sequence[Raw], cases: Sequence[TrainingCase], task: Task, lesion_level: int, fit: HeadFit
+) -> Calibration:
     """Fit everything that a method's calibration cases are for."""
     kappa = 1.0
     if raws[0].hypotheses is not None:
@@ -133,7 +135,7 @@ def calibrate(raws: Sequence[Raw], cases: Sequence[TrainingCase], task: Task, le
         )
         for raw, mixture, case in zip(raws, mixtures, cases, strict=True)
     ]
-    head, iterations = fit_head(task, prepared)
+    head, iterations = fit_head(task, prepared, fit)
     scale = None
     if all(raw.samples is not None for raw in raws):
         voxel = cases[0].voxel_ml
@@ -175,9 +177,9 @@ def answers(
         "head": (probability.numpy(), error[:, 0].numpy()),
     }
     found = {}
+    mask = mixture.argmax(axis=1).astype(np.uint8)  # no calibration changes it
+    masks = mask[None] if raw.samples is None else label_maps(raw.samples)
     for name, (p, doubt) in said.items():
-        mask = p.argmax(axis=1).astype(np.uint8)
-        masks = mask[None] if raw.samples is None else label_maps(raw.samples)
         interval = None
         if calibration.interval_scale is not None:
             interval = volume_interval(

@@ -8,9 +8,10 @@ import numpy as np
 from torch import nn
 
 from entrust.contract import Task
+from entrust.uncertainty import entropy
 from training.baselines.rival import rivals
 from training.benchmark.answers import NUM_HYPOTHESES, Calibration, Raw, answers, ask_entrust, ask_rival, calibrate
-from training.benchmark.fits import fit_piece
+from training.benchmark.fits import finished, fit_piece
 from training.benchmark.plan import ENTRUST, Budget, Piece, rival_fits
 from training.benchmark.scores import MethodScores, gather, save
 from training.benchmark.task import world_task
@@ -18,7 +19,7 @@ from training.benchmark.truth import world_truth
 from training.datasets.phantoms.world.case import WorldCase, get_domain, make_case
 from training.datasets.phantoms.world.splits import CALIBRATION, SPLITS, TEST, Split
 from training.entrust_model import EnTrustNetworks
-from training.scorecard import Answer, CaseScore, oracle, score, with_nested_thresholds
+from training.scorecard import Answer, CaseScore, oracle, score, score_hypotheses, with_nested_thresholds
 
 TESTS = tuple(s for s in SPLITS.values() if s.draws > 1)
 """The splits that are scored."""
@@ -71,16 +72,19 @@ def methods(
         budget: Of the fits.
         folder: See :func:`training.benchmark.fits.fit_piece`.
         extent: How many calibration cases.
-        names: Only these; all if not given.
+        names: Only these; all if not given. Those whose fits are not finished are left out.
     """
     task, listed = world_task(domain), rivals(budget.widths)
     world = get_domain(domain)
     held = [make_case(world, CALIBRATION, i) for i in range(extent.calibration)]
     found = []
     for name in names or (ENTRUST, *listed):
+        fits = rival_fits(name, seed) if name in listed else [(name, seed)]
+        if not all(finished(Piece(domain, *fit), budget, folder) for fit in fits):
+            continue
         ask = _asker(name, domain, seed, budget, folder, task)
         raws = [ask(case) for case in held]
-        calibration = calibrate(raws, [case.as_training_case() for case in held], task, world.lesion_level)
+        calibration = calibrate(raws, [case.as_training_case() for case in held], task, world.lesion_level, budget.head)
         found.append(Method(name, ask, calibration, raws[0].samples is not None))
     return found
 
@@ -108,6 +112,9 @@ def said(method: Method, case: WorldCase, task: Task) -> dict[str, Answer]:
     padded = replace(found["raw"], hypotheses=np.zeros((NUM_HYPOTHESES, *case.label.shape), np.uint8))
     if method.name in ("unet-ce", ENTRUST):
         lines[f"{method.name}+nested"] = with_nested_thresholds(padded)
+    if method.name == ENTRUST:
+        h = entropy(found["head"].probability, axis=0) / np.log(task.num_classes)
+        lines[f"{method.name}+entropy"] = replace(found["head"], conflict=h, pair_evidence=None)
     return lines
 
 
@@ -121,8 +128,12 @@ def score_split(listed: Sequence[Method], domain: str, split: Split, num: int) -
         lines = {"oracle": oracle(truth, len(task.pairs))}
         for method in listed:
             lines |= said(method, case, task)
+        known: dict[int, dict[str, float]] = {}  # raw and calibrated answers share their hypotheses
         for name, answer in lines.items():
-            scores.setdefault(name, []).append(score(answer, truth))
+            key = id(answer.hypotheses)
+            if key not in known:
+                known[key] = score_hypotheses(answer.hypotheses, truth)
+            scores.setdefault(name, []).append(score(answer, truth, known[key]))
     return {name: gather(found) for name, found in scores.items()}
 
 

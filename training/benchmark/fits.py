@@ -8,12 +8,32 @@ from torch import nn
 
 from training.baselines.rival import rivals
 from training.benchmark.batches import Changes, PairSource
-from training.benchmark.plan import FEW_STEP_NOISE, NOISE, OFFSETS, SCHEDULE, Budget, Piece, fit_config
+from training.benchmark.plan import (
+    BASE,
+    ENTRUST,
+    FEW_STEP_NOISE,
+    NOISE,
+    OFFSETS,
+    SCHEDULE,
+    Budget,
+    Piece,
+    fit_config,
+    hypotheses_stage,
+)
 from training.benchmark.store import stored
 from training.datasets.phantoms.world.case import get_domain
 from training.datasets.phantoms.world.splits import TRAIN
-from training.entrust_model import EnTrustNetworks, SegDiffLoss
+from training.entrust_model import EnTrustNetworks, HypothesesLoss, SegDiffLoss
 from training.fit import LossFunction, Progress, fit
+
+
+DONE = "done"
+"""Marks the folder of a finished fit."""
+
+
+def finished(piece: Piece, budget: Budget, folder: Path) -> bool:
+    """Return whether a piece need not be fitted any more."""
+    return (folder / budget.name / piece.name / DONE).exists()
 
 
 def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | None = None) -> nn.Module:
@@ -36,6 +56,11 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
         module = rival.build(len(domain.channels), len(domain.structures) + 1, len(OFFSETS))
         loss = rival.loss
         changes = replace(changes, edit=0.0)  # an edit teaches where modalities contradict each other, which no rival asks
+    elif piece.method == ENTRUST:
+        module = fit_piece(replace(piece, method=BASE), budget, folder, progress).train()
+        config = hypotheses_stage(config)
+        loss = HypothesesLoss(SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE))
+        changes = replace(changes, edit=0.0)
     else:
         module = EnTrustNetworks(config)
         loss = SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE)

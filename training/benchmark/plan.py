@@ -1,6 +1,6 @@
 """What the benchmark fits: one budget for every method, and the list of fits that a table needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from entrust.networks.enfuse import EnFuseConfig
 from entrust.networks.segdiff import SegDiffConfig
@@ -9,6 +9,7 @@ from entrust.schedule import Schedule
 from training.baselines.rival import RIVALS, WIDTHS
 from training.config import FitConfig
 from training.datasets.phantoms.world.case import get_domain
+from training.fit_head import HeadFit
 
 OFFSETS = (-1, 0, 1)
 """Context slices of every method."""
@@ -34,6 +35,7 @@ class Budget:
         widths: U-Net widths of the rivals.
         trunk: EnFuse's.
         denoiser: SegDiff's.
+        head: How calibration heads are fitted.
     """
 
     name: str = "full"
@@ -43,10 +45,20 @@ class Budget:
     widths: tuple[int, ...] = WIDTHS
     trunk: tuple[int, ...] = (16, 32, 48, 64)
     denoiser: tuple[int, ...] = (24, 40, 56)
+    head: HeadFit = HeadFit(max_iterations=200, folds=2)
 
 
 FULL = Budget()
-QUICK = Budget("quick", iterations=12, batch=4, cases=6, widths=(12, 16), trunk=(8, 12, 16), denoiser=(8, 12))
+QUICK = Budget(
+    "quick",
+    iterations=8,
+    batch=4,
+    cases=6,
+    widths=(8, 12),
+    trunk=(8, 12, 16),
+    denoiser=(8, 12),
+    head=HeadFit(max_iterations=4, check_every=2, folds=2),
+)
 """For tests: everything runs, nothing is learned."""
 BUDGETS = {b.name: b for b in (FULL, QUICK)}
 
@@ -72,6 +84,21 @@ class Piece:
 
 
 ENTRUST = "entrust"
+BASE = "entrust-base"
+"""Its first stage: the diffusion model."""
+
+
+def hypotheses_stage(config: FitConfig) -> FitConfig:
+    """Return the second stage: the denoiser alone learns to draw whole hypotheses in two steps."""
+    return replace(
+        config,
+        iterations=config.iterations * 5 // 8,
+        learning_rate=2e-3,
+        joint=0.03,
+        joint_samples=4,
+        bias=0.1,
+        seed=config.seed + 101,
+    )
 
 
 def rival_fits(name: str, seed: int) -> list[tuple[str, int]]:
@@ -81,12 +108,12 @@ def rival_fits(name: str, seed: int) -> list[tuple[str, int]]:
 
 
 def pieces(domains: tuple[str, ...], seeds: tuple[int, ...] = SEEDS) -> list[Piece]:
-    """Return every fit of the table once, in the order in which the table fills: seed, method, domain."""
+    """Return every fit of the table once, in the order in which the table fills: seed, domain, method."""
     listed = [
         Piece(domain, method, fit)
         for seed in seeds
-        for method, fit in [(ENTRUST, seed), *(pair for name in RIVALS for pair in rival_fits(name, seed))]
         for domain in domains
+        for method, fit in [(ENTRUST, seed), *(pair for name in RIVALS for pair in rival_fits(name, seed))]
     ]
     return list(dict.fromkeys(listed))
 
