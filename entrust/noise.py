@@ -36,3 +36,7 @@ class NoiseModel:
         nodes = (np.arange(self.nodes(size))[None] - 1) * self.cell
         weights = np.exp(-0.5 * ((positions - nodes) / (0.6 * self.cell)) ** 2)
         return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True), dtype=np.float32)
+
+
+WHITE = NoiseModel()
+"""Noise without a smooth share."""

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from entrust.errors import InvalidInputError
-from entrust.noise import NoiseModel
+from entrust.noise import WHITE, NoiseModel
 from entrust.schedule import Schedule
 
 Array = Any
@@ -175,7 +175,7 @@ class HypothesisNoise:
     num_classes: int
     height: int
     width: int
-    model: NoiseModel = NoiseModel()
+    model: NoiseModel = WHITE
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**64:

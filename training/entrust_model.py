@@ -17,11 +17,11 @@ from entrust.networks.losses import (
     unimodal_loss,
 )
 from entrust.networks.segdiff import Denoiser
-from entrust.noise import NoiseModel
+from entrust.noise import WHITE, NoiseModel
 from entrust.schedule import Schedule
 from training.augment import Batch
-from training.benchmark.joint import energy_score, squared_bias
 from training.config import FitConfig
+from training.energy_score import energy_score, squared_bias
 
 
 class EnTrustNetworks(nn.Module):
@@ -38,9 +38,7 @@ class EnTrustNetworks(nn.Module):
         self.auxiliary = AuxiliaryHeads(config.enfuse)
 
 
-def draw_noise(
-    model: NoiseModel, shape: tuple[int, ...], generator: torch.Generator, where: torch.device
-) -> Tensor:
+def draw_noise(model: NoiseModel, shape: tuple[int, ...], generator: torch.Generator, where: torch.device) -> Tensor:
     """Draw Gaussian noise of a model's covariance, [..., h, w]."""
     white = torch.randn(shape, generator=generator, device=where)
     share = model.smooth_share
@@ -48,7 +46,8 @@ def draw_noise(
         return white
     rows, columns = (torch.from_numpy(model.smoothing_matrix(n)).to(where) for n in shape[-2:])
     nodes = torch.randn((*shape[:-2], rows.shape[1], columns.shape[1]), generator=generator, device=where)
-    return (1.0 - share) ** 0.5 * white + share**0.5 * (rows @ nodes @ columns.T)
+    mixed: Tensor = (1.0 - share) ** 0.5 * white + share**0.5 * (rows @ nodes @ columns.T)
+    return mixed
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,8 @@ class SegDiffLoss:
 
     config: FitConfig
     schedule: Schedule
-    noise_model: NoiseModel = NoiseModel()
-    few_step_noise: NoiseModel = NoiseModel()
-
+    noise_model: NoiseModel = WHITE
+    few_step_noise: NoiseModel = WHITE
 
     def joint(
         self, denoiser: nn.Module, conditioning: Tensor, label: Tensor, weight: Tensor, generator: torch.Generator
@@ -188,9 +186,7 @@ class HypothesesLoss:
             start = draw_noise(self.joint.few_step_noise, (b, 1, c, *label.shape[1:]), generator, where)
             ones = torch.ones(b, 1, device=where)
             logits = module.denoiser(start, torch.zeros_like(start), ones, conditioning)
-            joint = self.joint.joint(
-                module.denoiser, conditioning, label, torch.ones_like(batch.edited), generator
-            )
+            joint = self.joint.joint(module.denoiser, conditioning, label, torch.ones_like(batch.edited), generator)
         terms = {"marginal": F.cross_entropy(logits[:, 0].float(), label), "joint": joint}
         terms["total"] = terms["marginal"] + self.joint.config.joint * joint
         return terms

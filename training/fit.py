@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from training.augment import Batch, BatchSource
+from training.augment import Batch
 from training.config import FitConfig
 
 LossFunction = Callable[[nn.Module, Batch, float, torch.Generator], dict[str, Tensor]]
@@ -41,7 +41,7 @@ def to_device(batch: Batch, where: torch.device) -> Batch:
 def fit(
     module: nn.Module,
     loss: LossFunction,
-    make_source: Callable[[], BatchSource],
+    make_source: Callable[[], Callable[[int], Batch]],
     config: FitConfig,
     folder: Path,
     progress: Progress | None = None,

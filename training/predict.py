@@ -117,7 +117,9 @@ def predict_hypotheses(
                     break
             collect("samples", soft, 1)
 
-            pair = torch.from_numpy(HypothesisNoise(seed, 2, c, hp, wp, task.noise).start()).expand(b * v, -1, -1, -1, -1)
+            pair = torch.from_numpy(HypothesisNoise(seed, 2, c, hp, wp, task.noise).start()).expand(
+                b * v, -1, -1, -1, -1
+            )
             probed = (
                 denoiser(
                     pair.contiguous(),

@@ -164,7 +164,9 @@ def score(answer: Answer, truth: Truth, hypotheses: Mapping[str, float] | None =
     """
     mask, label = answer.probability.argmax(axis=0), truth.labels[0]
     known = truth.conflict if len(truth.conflicts) else None
-    places = metrics.domains(truth.foreground(mask), truth.foreground(truth.labels), spacing_mm=truth.spacing_mm, conflict=known)
+    places = metrics.domains(
+        truth.foreground(mask), truth.foreground(truth.labels), spacing_mm=truth.spacing_mm, conflict=known
+    )
     fore = places[Domain.FOREGROUND]
     doubt, wrong = answer.error_probability[fore], (mask != label)[fore]
     numbers = {

@@ -5,7 +5,7 @@ from itertools import combinations
 from typing import Literal
 
 from entrust.errors import InvalidInputError
-from entrust.noise import NoiseModel
+from entrust.noise import WHITE, NoiseModel
 from entrust.schedule import Schedule
 
 
@@ -93,7 +93,7 @@ class Task:
     size_multiple: int
     conditioning_features: int
     schedule: Schedule
-    noise: NoiseModel = NoiseModel()
+    noise: NoiseModel = WHITE
     nested: bool = False
     anatomic_region: Code | None = None
     num_hypotheses: int = 8

@@ -1,1 +1,1 @@
-"""ConflictWorld as a benchmark: train EnTrust and its rivals alike, score them against the exact truth, print tables."""
+"""ConflictWorld as a benchmark: fit EnTrust and its rivals alike, score them against the truth, print tables."""

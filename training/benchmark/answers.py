@@ -116,14 +116,14 @@ def calibrate(
     kappa = 1.0
     if raws[0].hypotheses is not None:
         domains = [rival_domain(raw.marginal, case) for raw, case in zip(raws, cases, strict=True)]
-        inside = [
+        first, last = (
             [np.moveaxis(p, 1, -1)[domain] for p, domain in zip(parts, domains, strict=True)]
             for parts in (
                 [raw.marginal for raw in raws],
                 [raw.samples.mean(axis=0) for raw in raws if raw.samples is not None],
             )
-        ]
-        kappa = round(fit_kappa(*inside, [c.label[d] for c, d in zip(cases, domains, strict=True)]), 3)
+        )
+        kappa = round(fit_kappa(first, last, [c.label[d] for c, d in zip(cases, domains, strict=True)]), 3)
     mixtures = [mixture_of(raw, kappa) for raw in raws]
     temperature = fit_rival_temperature(mixtures, cases)
     prepared = [
@@ -194,7 +194,9 @@ def answers(
             probability=np.moveaxis(p, 1, 0),
             hypotheses=masks,
             error_probability=doubt,
-            confidence=pairwise_dice(masks >= lesion_level) if spread else -float(h[maybe].mean() if maybe.any() else 0),
+            confidence=pairwise_dice(masks >= lesion_level)
+            if spread
+            else -float(h[maybe].mean() if maybe.any() else 0),
             interval_ml=interval,
             conflict=h / np.log(task.num_classes) if raw.conflict is None else raw.conflict,
             conflict_threshold=calibration.conflict_threshold,

@@ -98,8 +98,9 @@ class PairSource:
         )
         window = np.s_[..., top : top + size, left : left + size]
         images = with_context(np.asarray(self.cases.images[n][window], dtype=np.float32), at, self.offsets)
-        if rng.random() < 0.5:
-            images = images[:, :, ::-1]  # the stack from below: the same volume upside down
+        upside_down = rng.random() < 0.5
+        if upside_down:
+            images = images[:, :, ::-1]
         stack = np.ascontiguousarray(images)
         cut = label[at][window]
         stack, edited = self._recolour(rng, stack)
@@ -114,7 +115,7 @@ class PairSource:
         if rng.random() >= cfg.all_modalities:
             keep = self.subsets[rng.integers(len(self.subsets))]
         presence = with_context(np.ones((m, depth, 1, 1), np.float32), at, self.offsets) * keep[:, None, None, None]
-        presence = np.broadcast_to(presence, stack.shape)
+        presence = np.broadcast_to(presence[:, :, ::-1] if upside_down else presence, stack.shape)
         edited = edited * float(keep.sum() > 1.5)
         return turn(stack), turn(cut), turn(edited), presence
 
@@ -176,4 +177,4 @@ def contradict(rng: np.random.Generator, x: Float32[np.ndarray, "2 m z s s"]) ->
         target, strength = np.full_like(before, level), 1.0
     x[:, m] = before + strength * edge * (target - before)
     change = np.abs(x[:, m, x.shape[2] // 2] - before[:, x.shape[2] // 2])
-    return (change > 0.15).astype(np.float32)
+    return np.asarray(change > 0.15, dtype=np.float32)

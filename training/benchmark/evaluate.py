@@ -89,9 +89,7 @@ def methods(
     return found
 
 
-def _asker(
-    name: str, domain: str, seed: int, budget: Budget, folder: Path, task: Task
-) -> Callable[[WorldCase], Raw]:
+def _asker(name: str, domain: str, seed: int, budget: Budget, folder: Path, task: Task) -> Callable[[WorldCase], Raw]:
     """Load or fit a method's networks and return how to ask them."""
     listed = rivals(budget.widths)
     if name in listed:

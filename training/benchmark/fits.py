@@ -26,7 +26,6 @@ from training.datasets.phantoms.world.splits import TRAIN
 from training.entrust_model import EnTrustNetworks, HypothesesLoss, SegDiffLoss
 from training.fit import LossFunction, Progress, fit
 
-
 DONE = "done"
 """Marks the folder of a finished fit."""
 
@@ -55,7 +54,9 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
         rival = listed[piece.method]
         module = rival.build(len(domain.channels), len(domain.structures) + 1, len(OFFSETS))
         loss = rival.loss
-        changes = replace(changes, edit=0.0)  # an edit teaches where modalities contradict each other, which no rival asks
+        changes = replace(
+            changes, edit=0.0
+        )  # an edit teaches where modalities contradict each other, which no rival asks
     elif piece.method == ENTRUST:
         module = fit_piece(replace(piece, method=BASE), budget, folder, progress).train()
         config = hypotheses_stage(config)

@@ -1,12 +1,14 @@
 """What the benchmark fits: one budget for every method, and the list of fits that a table needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from entrust.networks.enfuse import EnFuseConfig
 from entrust.networks.segdiff import SegDiffConfig
 from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
-from training.baselines.rival import RIVALS, WIDTHS
+from training.baselines.rival import RIVALS
+from training.baselines.unet import WIDTHS
 from training.config import FitConfig
 from training.datasets.phantoms.world.case import get_domain
 from training.fit_head import HeadFit
@@ -45,7 +47,7 @@ class Budget:
     widths: tuple[int, ...] = WIDTHS
     trunk: tuple[int, ...] = (16, 32, 48, 64)
     denoiser: tuple[int, ...] = (24, 40, 56)
-    head: HeadFit = HeadFit(max_iterations=200, folds=2)
+    head: HeadFit = field(default_factory=partial(HeadFit, max_iterations=200, folds=2))
 
 
 FULL = Budget()

@@ -11,6 +11,7 @@ from training.datasets.phantoms.world.splits import TEST
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 LINES: Mapping[str, str] = {
     "oracle": "black",
@@ -33,13 +34,14 @@ def plot_all(scores: Mapping[str, Mapping[str, Mapping[int, Mapping[str, MethodS
         for axis, (domain, methods) in zip(axes[0], first.items(), strict=True):
             draw(axis, methods)
             axis.set_title(domain)
-        axes[0][-1].legend(fontsize=7)
+        if axes[0][-1].get_legend_handles_labels()[0]:
+            axes[0][-1].legend(fontsize=7)
         figure.tight_layout()
         figure.savefig(folder / f"science-{name}.png", dpi=80)
         plt.close(figure)
 
 
-def _reliability(axis: plt.Axes, methods: Mapping[str, MethodScores]) -> None:
+def _reliability(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     """Draw what happened against what was said, of the lesions' classes together."""
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for line, colour in LINES.items():
@@ -52,7 +54,7 @@ def _reliability(axis: plt.Axes, methods: Mapping[str, MethodScores]) -> None:
     axis.set_ylabel("frequency")
 
 
-def _sparsification(axis: plt.Axes, methods: Mapping[str, MethodScores]) -> None:
+def _sparsification(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     """Draw the share of wrong voxels left when the most doubtful are taken away."""
     for line, colour in LINES.items():
         if line in methods:
@@ -66,7 +68,7 @@ def _sparsification(axis: plt.Axes, methods: Mapping[str, MethodScores]) -> None
     axis.set_ylabel("wrong among the rest")
 
 
-def _joint(axis: plt.Axes, methods: Mapping[str, MethodScores]) -> None:
+def _joint(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     """Draw GED against joint-state error: what coherent and jointly right hypotheses are worth."""
     for line, score in methods.items():
         if line.endswith(("+raw", "+nested")) or line == "oracle":

@@ -46,7 +46,7 @@ def energy_score(
         labels: One-hot.
         slices: How many neighbours are one patch.
     """
-    b, k, c, h, w = samples.shape
+    b, k, _, h, w = samples.shape
 
     def squares(difference: Tensor) -> Tensor:
         summed = difference.square().sum(dim=-3)  # over classes
