@@ -120,6 +120,7 @@ def imports(
     )
 
 
+@pytest.mark.timeout(900)  # torch and scipy from the beginning, and its optimisers: a minute on a busy machine
 def test_the_training_path_needs_nothing_else(archive: Path) -> None:
     blocked = blocked_modules()
     assert {"SimpleITK", "pydantic", "typer", "rich", "safetensors", "monai"} <= blocked
