@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart rules-schema proto \
-	release-proto serve load load-quick train export reference dashboards dashboard-image trace lock triton clean
+	release-proto serve load load-quick train training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?= oncology
@@ -12,6 +12,7 @@ STUDY ?=
 SEED ?=
 OUT ?= out/demo
 SHARE ?= 1
+MINUTES ?= 9
 DOCUMENTS ?= docs
 PYTEST_ARGS ?=
 
@@ -88,6 +89,12 @@ serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until
 
 train: $(VENV)/.development  ## fit the released weights again (hours; needs ../shared/data/oncology_sts)
 	$(BIN)/python -m training --task $(TASK)
+
+training-pack: $(VENV)/.development  ## pack the real patients for a machine without network, into out/training-pack.zip
+	$(BIN)/python -m training.pack
+
+train-gpu:  ## fit everything in pieces, with the torch, numpy, scipy and onnx that $(PYTHON) has; MINUTES=9 OUT=folder
+	PYTHONPATH=out/training-pack.zip "$(PYTHON)" -m training.gpu --minutes $(MINUTES) --out $(if $(filter file,$(origin OUT)),out/gpu,$(OUT))
 
 export: $(VENV)/.development  ## write model_repository/ from weights/
 	$(BIN)/python -m export --task $(TASK)

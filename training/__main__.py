@@ -131,13 +131,14 @@ def main(
     folder: Annotated[Path, typer.Option(help="Checkpoints and intermediate results.")] = PROJECT / "runs",
     weights: Annotated[Path, typer.Option(help="Where released weights go.")] = PROJECT / "weights",
     model: Annotated[list[str] | None, typer.Option(help="Only these EnTrust models when evaluating.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the fits.")] = 0,
     subsets: Annotated[bool, typer.Option(help="Also score every patient without one modality each.")] = True,
 ) -> None:
     """Fit, calibrate, release, evaluate by 5-fold cross-validation, and print the tables; resumable at any point."""
     try:
         get_task(task)
         stages = stage or list(Stage)
-        runs = {name: Run(name, folder / task / name, FitConfig(task=task)) for name in (run or RUN_NAMES)}
+        runs = {name: Run(name, folder / task / name, FitConfig(task=task, seed=seed)) for name in (run or RUN_NAMES)}
         for one in runs.values():
             if Stage.FIT in stages:
                 fit_models(one)

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from training.augment import Batch
 from training.config import FitConfig
+from training.prefetch import batches, workers_for
 
 LossFunction = Callable[[nn.Module, Batch, float, torch.Generator], dict[str, Tensor]]
 """(module, batch, progress in [0, 1], generator) → named losses; ``total`` is minimised."""
@@ -53,7 +54,8 @@ def fit(
         loss: Named losses of a batch.
         make_source: Returns the batches by iteration; asked only when there is something left to fit.
         config: The run.
-        folder: Where ``checkpoint.pt`` is kept; the run must be the same as the one that wrote it.
+        folder: Where ``checkpoint.pt`` is kept; the run must be the same as the one that wrote it. In the end it holds
+            the answer alone.
         progress: Called every 50 iterations.
 
     Returns:
@@ -71,21 +73,23 @@ def fit(
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=where, weights_only=True)
         if state["config"] == repr(asdict(config)):
-            module.load_state_dict(state["module"])
             mean.load_state_dict(state["mean"])
-            optimiser.load_state_dict(state["optimiser"])
-            schedule.load_state_dict(state["schedule"])
             start = state["iteration"]
+            if start < config.iterations:
+                module.load_state_dict(state["module"])
+                optimiser.load_state_dict(state["optimiser"])
+                schedule.load_state_dict(state["schedule"])
     fitted: nn.Module = mean.module
     if start >= config.iterations:
         return fitted.eval()
     source = make_source()
     sums: dict[str, float] = {}
     clock = time.perf_counter()
-    for iteration in range(start, config.iterations):
+    iterations = range(start, config.iterations)
+    for iteration, drawn in zip(iterations, batches(source, iterations, workers_for(where)), strict=True):
         generator = torch.Generator(device=where).manual_seed(config.seed * 1_000_003 + iteration)
         torch.manual_seed(config.seed * 1_000_003 + iteration)  # dropout
-        batch = to_device(source(iteration), where)
+        batch = to_device(drawn, where)
         losses = loss(module, batch, iteration / config.iterations, generator)
         optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
@@ -98,18 +102,16 @@ def fit(
         if (iteration + 1) % 50 == 0 and progress is not None:
             progress(iteration + 1, {k: v / 50 for k, v in sums.items()}, (time.perf_counter() - clock) / 50)
             sums, clock = {}, time.perf_counter()
-        if (iteration + 1) % config.checkpoint_every == 0 or iteration + 1 == config.iterations:
-            _save(
-                checkpoint,
-                {
-                    "config": repr(asdict(config)),
-                    "iteration": iteration + 1,
+        finished = iteration + 1 == config.iterations
+        if (iteration + 1) % config.checkpoint_every == 0 or finished:
+            state = {"config": repr(asdict(config)), "iteration": iteration + 1, "mean": mean.state_dict()}
+            if not finished:  # what goes on needs more than what is done: four times as much
+                state |= {
                     "module": module.state_dict(),
-                    "mean": mean.state_dict(),
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
-                },
-            )
+                }
+            _save(checkpoint, state)
     return fitted.eval()
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from entrust.contract import ONCOLOGY, Task
 from training.augment import BatchSource
-from training.baselines.unet import EarlyFusionConfig, EarlyFusionUNet, cross_entropy_loss
+from training.baselines.rival import RIVALS
 from training.config import FitConfig, conflict_stage
 from training.datasets.case import TrainingCase
 from training.datasets.oncology import DEMONSTRATION, find_root, list_patients, load_patient
@@ -20,6 +20,7 @@ from training.splits import NUM_FOLDS, Split, cross_validation, release
 RELEASE = "release"
 RUN_NAMES = (RELEASE, *(f"fold{i}" for i in range(NUM_FOLDS)))
 MODELS = ("entrust", "entrust+conflict", "unet")
+"""What the published tables compare; ``unet`` is the rival ``unet-ce``."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Run:
         name: ``release`` or ``fold0`` … ``fold4``.
         folder: Checkpoints and intermediate results.
         config: Numbers of the fit.
+        source: The patients: a folder or an archive of them; the folder beside the project when not given.
     """
 
     name: str
     folder: Path
     config: FitConfig
+    source: Path | None = None
 
     @property
     def task(self) -> Task:
@@ -44,32 +47,37 @@ class Run:
     @property
     def split(self) -> Split:
         """Patients of this run."""
-        patients = list_patients(find_root())
+        patients = list_patients(self.source or find_root())
         if self.name == RELEASE:
             return release(patients, DEMONSTRATION)
         return cross_validation(patients, int(self.name.removeprefix("fold")))
 
     def patients(self, names: tuple[str, ...]) -> list[TrainingCase]:
         """Read patients."""
-        root = find_root()
+        root = self.source or find_root()
         return [load_patient(root, name) for name in names]
 
     def fit(self, model: str, progress: Progress | None = None) -> nn.Module:
-        """Fit one of :data:`MODELS` on the training patients and phantoms, or resume, or just load.
+        """Fit a model on the training patients and phantoms, or resume, or just load.
 
         Args:
-            model: ``entrust``, ``entrust+conflict`` (which goes on from it) or ``unet``.
+            model: ``entrust``, ``entrust+conflict`` (which goes on from it), ``unet``, or another rival that has a fit
+                of its own.
             progress: Hears the losses.
 
         Returns:
             The fitted module in evaluation mode.
         """
         torch.manual_seed(self.config.seed)
-        if model == "unet":
-            return self._fit(model, EarlyFusionUNet(EarlyFusionConfig()), cross_entropy_loss, self.config, progress)
+        if model == "unet" and (self.folder / "unet-ce").is_dir():
+            model = "unet-ce"  # fitted among the rivals
+        rival = RIVALS.get("unet-ce" if model == "unet" else model)
+        if rival is not None:
+            module = rival.build(self.task.num_modalities, self.task.num_classes, len(self.task.context_offsets))
+            return self._fit(model, module, rival.loss, self.config, progress)
         if model == "entrust":
-            module = EnTrustNetworks(self.config)
-            return self._fit(model, module, SegDiffLoss(self.config, self.task.schedule), self.config, progress)
+            networks = EnTrustNetworks(self.config)
+            return self._fit(model, networks, SegDiffLoss(self.config, self.task.schedule), self.config, progress)
         base, config = self.fit("entrust", progress), conflict_stage(self.config)
         return self._fit(model, base, SegDiffLoss(config, self.task.schedule), config, progress)
 

@@ -1,7 +1,7 @@
 """Evidential classification: the network answers with a Dirichlet distribution over class probabilities.
 
 Symbols: e → ``evidence``; α = e + 1; S = Σ α; vacuity C / S; λ_t → ``ramp``.
-Source: Sensoy et al., arXiv 1806.01768, equations 4 (Bayes risk of the cross-entropy) and the regulariser after it.
+Source: Sensoy et al., arXiv 1806.01768 (Bayes risk of the cross-entropy, and the regulariser of misleading evidence).
 """
 
 from collections.abc import Sequence

@@ -25,6 +25,8 @@ MARGINAL_DRAWS = 64
 PRETRAINING = 0.25
 """Share of the fit in which the mean alone learns; with its covariance from the start the loss is unstable."""
 START_LOG_DEVIATION = -2.0
+MAX_LOG_DEVIATION = 4.0
+"""A logit that scatters by 55 says nothing; beyond, the exponential would run away."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ class StochasticUNet(nn.Module):
         factor = depth_to_space(self.factor(features)).float()  # [b, r·c, h, w]
         return LogitNormal(
             mean=mean,
-            deviation=depth_to_space(self.log_deviation(features)).float().exp(),
+            deviation=depth_to_space(self.log_deviation(features)).float().clamp(max=MAX_LOG_DEVIATION).exp(),
             factor=factor.reshape(len(mean), self.rank, *mean.shape[1:]),
         )
 

@@ -6,12 +6,12 @@ Source: Vallières et al. 2015, doi:10.7937/K9/TCIA.2015.7GO2GSKS (CC BY 3.0), b
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from entrust.contract import ONCOLOGY
 from entrust.errors import InvalidInputError, NotFoundError
 from entrust.presence import acquired
 from training.datasets.case import TrainingCase, normalised_case
+from training.datasets.packed import packed_names, read_packed
 
 DEMONSTRATION = ("STS_001", "STS_010")
 """Patients whose DICOM serves as demonstration: never trained on, never calibrated on by the released weights."""
@@ -41,16 +41,22 @@ def find_root() -> Path:
 
 
 def list_patients(root: Path) -> tuple[str, ...]:
-    """Return the patients' names in order."""
+    """Return the patients' names in order; ``root`` is the data folder, or an archive of it."""
+    if root.is_file():
+        return packed_names(root)
     return tuple(sorted(p.name for p in root.iterdir() if (p / "ct.nii.gz").is_file()))
 
 
 def load_patient(root: Path, name: str) -> TrainingCase:
-    """Read one patient and normalise it as the gateway would.
+    """Read one patient and normalise it as the gateway would; ``root`` is the data folder, or an archive of it.
 
     Raises:
         InvalidInputError: A file is missing, or is not on the task's grid.
     """
+    if root.is_file():
+        return read_packed(root, name)
+    import SimpleITK as sitk  # an archive is read where there is nothing but torch, numpy, scipy and onnx
+
     folder = root / name
     try:
         read = {

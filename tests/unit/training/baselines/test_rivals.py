@@ -14,6 +14,7 @@ from training.config import FitConfig
 from training.fit import fit
 from training.predict import CHUNK
 
+pytestmark = pytest.mark.timeout(900)  # a fit is some seconds of CPU, more on a busy machine
 SMALL = rivals(SMALL_WIDTHS)
 M, C, Z, SIZE = 2, 3, 3, 24
 

@@ -1,0 +1,163 @@
+"""A long computation is done in pieces: each once, in order, resumable, and one that fails stops no other."""
+
+import json
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from entrust.contract import ONCOLOGY
+from entrust.errors import InvalidInputError
+from training import gpu
+from training.augment import BatchSource
+from training.baselines.rival import RIVALS
+from training.config import AugmentConfig, FitConfig
+from training.datasets.case import TrainingCase
+from training.datasets.packed import write_pack
+from training.piece import DONE, MAX_RESULT_BYTES, Piece, Progress, run_pieces
+from training.prefetch import batches
+
+LONG = 600.0  # seconds, never waited for
+
+
+def write(text: str, folder: Path) -> None:
+    with (folder / "result.txt").open("a") as file:
+        file.write(text)
+
+
+def count(seconds: float, folder: Path) -> None:
+    """Count to five on disk, slowly: a piece that goes on where it stopped."""
+    path = folder / "count"
+    while (n := len(path.read_text()) if path.exists() else 0) < 5:
+        time.sleep(seconds)
+        path.write_text("x" * (n + 1))
+
+
+def fail(folder: Path) -> None:
+    raise ValueError("as it must")
+
+
+def grow(folder: Path) -> None:
+    (folder / "large").write_bytes(bytes(MAX_RESULT_BYTES + 1))
+
+
+def test_pieces_are_done_once_and_their_results_delivered(tmp_path: Path) -> None:
+    pieces = [Piece("a/one", partial(write, "1")), Piece("b", partial(write, "2"))]
+    first = run_pieces(pieces, tmp_path / "work", tmp_path / "out", LONG)
+    assert first == Progress(finished=["a/one", "b"])
+    assert (tmp_path / "out" / "a" / "one" / "result.txt").read_text() == "1"
+    assert json.loads((tmp_path / "out" / "b" / DONE).read_text())["piece"] == "b"
+    second = run_pieces(pieces, tmp_path / "work", tmp_path / "other", LONG)
+    assert second == Progress()
+    assert (tmp_path / "work" / "b" / "result.txt").read_text() == "2", "not done twice"
+    assert not (tmp_path / "other").exists()
+
+
+def test_finished_folders_are_all_that_another_machine_needs(tmp_path: Path) -> None:
+    pieces = [Piece("one", partial(write, "1")), Piece("two", partial(write, "2"))]
+    run_pieces(pieces[:1], tmp_path / "work", tmp_path / "carried", LONG)
+    progress = run_pieces(pieces, tmp_path / "carried", tmp_path / "carried", LONG)
+    assert progress.finished == ["two"]
+
+
+def test_a_piece_that_runs_out_of_time_goes_on(tmp_path: Path) -> None:
+    pieces = [Piece("slow", partial(count, 0.4)), Piece("next", partial(write, "n"))]
+    calls = 0
+    while True:
+        calls += 1
+        progress = run_pieces(pieces, tmp_path / "work", tmp_path / "out", 1.0)
+        if not progress.remaining:
+            break
+        assert progress.interrupted in ("slow", "next", None)
+        assert calls < 40
+    assert calls > 1, "two seconds of work do not fit into one"
+    assert (tmp_path / "out" / "slow" / "count").read_text() == "xxxxx"
+
+
+def test_a_failing_piece_stops_no_other_and_is_tried_again(tmp_path: Path) -> None:
+    pieces = [Piece("bad", fail), Piece("large", grow), Piece("good", partial(write, "g"))]
+    progress = run_pieces(pieces, tmp_path / "work", tmp_path / "out", LONG)
+    assert progress.finished == ["good"]
+    assert progress.failed["bad"] == "ValueError: as it must"
+    assert "more than can be taken away" in progress.failed["large"]
+    assert progress.remaining == 2
+    assert not (tmp_path / "out" / "large").exists()
+    assert set(run_pieces(pieces, tmp_path / "work", tmp_path / "out", LONG).failed) == {"bad", "large"}
+
+
+def test_two_pieces_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError):
+        run_pieces([Piece("a", fail), Piece("a", fail)], tmp_path, tmp_path, LONG)
+
+
+# the real pieces, with tiny numbers
+
+
+def patient(name: str, seed: int) -> TrainingCase:
+    rng = np.random.default_rng(seed)
+    shape = (3, 6, 40, 40)
+    label = np.zeros(shape[1:], np.uint8)
+    label[2:4, 12:26, 14:28] = 1
+    images = (rng.normal(0.0, 0.1, shape) + label).astype(np.float32)
+    return TrainingCase(name, images, np.ones(shape, bool), label, ONCOLOGY.spacing_mm)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pack") / "pack.zip"
+    write_pack(path, [patient(f"STS_{i:03d}", i) for i in range(1, 13)])
+    return path
+
+
+TINY = FitConfig(
+    iterations=2, batch=2, checkpoint_every=1, num_phantoms=1, phantom_share=0.0, augment=AugmentConfig(size=32)
+)
+
+
+def test_a_piece_fits_from_the_archive_and_leaves_what_can_be_taken_away(archive: Path, tmp_path: Path) -> None:
+    pieces = gpu.patient_pieces(archive, TINY, runs=("fold0",), models=("unet-ce",))[:1]
+    (piece,) = pieces
+    assert piece.name == "seed0/oncology/fold0/unet-ce"
+    progress = run_pieces(pieces, tmp_path / "work", tmp_path / "out", LONG)
+    assert progress.finished == [piece.name], progress.failed
+    state = torch.load(tmp_path / "out" / piece.name / "checkpoint.pt", weights_only=True)
+    assert set(state) == {"config", "iteration", "mean"}
+    # the delivered folder is one that the local run takes for its own
+    run = gpu.Run("fold0", tmp_path / "out" / "seed0" / "oncology" / "fold0", TINY, archive)
+    fitted = run.fit("unet-ce").state_dict()
+    assert all(torch.equal(value, state["mean"][f"module.{name}"]) for name, value in fitted.items())
+
+
+def test_every_fit_that_rivals_need_is_a_piece(archive: Path) -> None:
+    names = {piece.name for piece in gpu.pieces(archive)}
+    for name, rival in RIVALS.items():
+        for seed in gpu.SEEDS:
+            for member in gpu.member_seeds(name, seed):
+                assert f"seed{member}/oncology/fold3/{rival.fitted_as}" in names
+    for seed in gpu.SEEDS:
+        assert {f"seed{seed}/oncology/release/{m}" for m in ("entrust", "entrust+conflict")} <= names
+    members = [m for seed in gpu.SEEDS for m in gpu.member_seeds("ensemble", seed)]
+    assert len(set(members)) == len(members), "ensembles share no member"
+    assert gpu.pieces(None) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_however_many_draw_them(workers: int) -> None:
+    source = BatchSource(
+        [patient("a", 0)],
+        [],
+        phantom_share=0.0,
+        offsets=ONCOLOGY.context_offsets,
+        config=replace(TINY.augment, edit=1.0),
+        batch=2,
+        seed=0,
+    )
+    drawn = list(batches(source, range(3, 8), workers))
+    assert len(drawn) == 5
+    for iteration, batch in zip(range(3, 8), drawn, strict=True):
+        expected = source(iteration)
+        assert all(torch.equal(value, getattr(expected, name)) for name, value in vars(batch).items())
