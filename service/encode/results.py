@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
+from entrust.resampling import resample
 from entrust.trustmap import TrustMap
 from entrust.volume import Grid, Volume
-from service.resampling import resample
 from service.study import Case
 
 
