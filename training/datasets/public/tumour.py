@@ -6,7 +6,7 @@ from training.datasets.public.files import source
 _UNION = {0: 0, 1: 1, 2: 1}
 """Primary tumour and lymph nodes are one gross tumour volume."""
 
-_NO_MR = "There is no T1 in it, and its region is not that of the weights' patients."
+_NO_MR = "The set has no T1, and shows another region than the patients of the released weights (limbs)."
 
 _PATIENT = r"([A-Z]+-\d+)"
 
