@@ -9,7 +9,7 @@ from entrust.networks.release import ServedNetworks
 from training.cohort import Method, table
 from training.datasets.phantoms.limb import LimbPhantom, make_phantom
 from training.datasets.simulated import simulated_case
-from training.evaluate import answer_of
+from training.evaluate.answer import answer_of
 from training.scorecard import Truth, oracle, score, with_nested_thresholds
 
 NUM_LABELS = 16

@@ -5,15 +5,19 @@ grids of their own; the labels are its nested shells.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
+from entrust.contract import ONCOLOGY, TASKS, Code, Label, Task
 from entrust.resampling import to_sitk
 from entrust.volume import Grid, Volume
 from tests.factories.dicom_series import plane_grid
+from training.datasets.phantoms.world.case import DOMAINS
+from training.datasets.public.questions import question
+from training.datasets.public.registry import SETS
 
 CENTRE_MM = (14.0, -18.0, 33.0)
 RADII_MM = (12.0, 8.0, 5.0)
@@ -132,6 +136,24 @@ TINY: Mapping[str, Tiny] = {
         "PETCT_0a1{i}_3352{i}",
     ),
 }
+
+
+def task_of(layout: str) -> Task:
+    """The task of a data set; for one that is not served, what its contract would say, small."""
+    name = SETS[set_name(layout)].task
+    if name in TASKS:
+        return TASKS[name]
+    asked, nothing = question(name), Code("", "", "")
+    labels = (Label(r, title, title, nothing, nothing, (0, 0, 0)) for r, title in enumerate(asked.structures, start=1))
+    return replace(
+        ONCOLOGY,
+        name=name,
+        modalities=asked.modalities,
+        labels=tuple(labels),
+        reference_order=asked.slugs,
+        spacing_mm=DOMAINS[name].spacing_mm,
+        context_offsets=(-1, 0, 1),
+    )
 
 
 def set_name(layout: str) -> str:

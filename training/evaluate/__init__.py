@@ -1,6 +1,5 @@
 """Networks judged on patients: a run on its test patients, released weights on public data sets."""
 
-from training.evaluate.answer import answer_of
 from training.evaluate.patients import (
     CalibratedModel,
     PatientScore,
@@ -13,7 +12,6 @@ from training.evaluate.patients import (
 __all__ = [
     "CalibratedModel",
     "PatientScore",
-    "answer_of",
     "baseline_temperature",
     "score_baseline",
     "score_entrust",

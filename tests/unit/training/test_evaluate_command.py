@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,18 @@ from entrust.metrics import Domain, dice
 from entrust.networks.release import ServedNetworks, untrained_networks
 from entrust.preparation import prepare
 from entrust.volume import Grid
+from service.ingest import read_study
+from tests.factories import selections
 from tests.factories.public_sets import (
     CENTRE_MM,
     COARSE_GRID,
     LABEL_GRID,
     RADII_MM,
+    TINY,
     distance_mm,
+    set_name,
     shells,
+    task_of,
     write,
     write_set,
 )
@@ -60,6 +66,22 @@ def test_images_and_labels_meet_on_the_grid_that_is_served(tmp_path: Path) -> No
         assert dice(seen, label > 0) > 0.9
     assert not prepared.presence[2].any()
     assert not t1.any()
+
+
+def test_the_gateway_would_see_the_same_images(tmp_path: Path) -> None:
+    (files,) = SETS["hecktor22"].cases(_tiny(tmp_path))
+    sent = tmp_path / "sent"
+    sent.mkdir()
+    for slug, path in files.images.items():
+        shutil.copy(path, sent / f"{slug}.nii.gz")
+    array = distance_mm(COARSE_GRID).astype(np.float32) / 10  # a PET that can be SUV
+    for path in (sent / "pet.nii.gz", files.images["pet"]):
+        write(path, array, COARSE_GRID)
+    scored = prepare(ONCOLOGY, SETS["hecktor22"].load(files).volumes)
+    served = selections.prepare(read_study(sent))
+    assert served.grid.same_as(scored.grid)
+    np.testing.assert_array_equal(served.presence, scored.presence)
+    np.testing.assert_allclose(served.images, scored.images, atol=1e-5)
 
 
 def test_the_command_scores_released_weights_and_writes_every_number(
@@ -103,12 +125,20 @@ def test_phantoms_exported_as_a_data_set_are_scored(tmp_path: Path, networks: Se
     assert found.scores["CHUM-001"].raters == 1
 
 
-@pytest.mark.parametrize("layout", ["hecktor25", "autopet"])
-def test_other_sets_of_the_task_are_scored_alike(layout: str, tmp_path: Path, networks: ServedNetworks) -> None:
-    (files,) = SETS[layout].cases(_tiny(tmp_path, layout))
-    found = score_case(SETS[layout], files, networks, ONCOLOGY)
-    assert found.given == ("ct", "pet")
-    assert 0 <= found.score.numbers["dice"] <= 1
+@pytest.mark.parametrize("layout", TINY)
+def test_every_set_can_be_scored_from_its_files(layout: str, tmp_path: Path) -> None:
+    task = task_of(layout)
+    public, root = SETS[set_name(layout)], write_set(tmp_path, layout, task.slugs, 1)
+    (files,) = public.cases(root)
+    found = score_case(public, files, untrained_networks(task), task)
+    assert set(found.given) == set(files.images)
+    assert found.raters == len(files.labels)
+    numbers = found.score.numbers
+    for r in range(1, task.num_classes):
+        assert 0 <= numbers[f"structure_dice.{r}"] <= 1
+    assert 0 <= numbers["ece.foreground"] <= 1
+    assert numbers["volume_crps_ml"] >= 0
+    assert ("hungarian_iou" in numbers) == np.isfinite(numbers["brier.conflict"]) == (layout == "wmh17")
 
 
 def test_ignored_voxels_and_further_raters_reach_the_score(tmp_path: Path, networks: ServedNetworks) -> None:

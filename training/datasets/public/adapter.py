@@ -88,6 +88,7 @@ class PublicSet:
 
         Raises:
             InvalidInputError: A file cannot be read, or a label map holds what the set does not define.
+            GeometryConflictError: A file's axes do not span a regular grid.
         """
         with naming(files.name):
             volumes = {slug: read_volume(path, self.images[slug].channel) for slug, path in files.images.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from entrust.errors import EnTrustError, InvalidInputError, NotFoundError
+from entrust.errors import EnTrustError, GeometryConflictError, InvalidInputError, NotFoundError
 from entrust.resampling import from_sitk
 from entrust.volume import Volume
 
@@ -100,11 +100,16 @@ def read_volume(path: Path, channel: int | None = None) -> Volume:
 
     Raises:
         InvalidInputError: The file cannot be read, or holds another number of volumes.
+        GeometryConflictError: Its axes are not perpendicular, or it has several values per voxel.
     """
     try:
         image = sitk.ReadImage(str(path))
         whole = _stored_bytes(path) >= _promised_bytes(image)
     except (RuntimeError, OSError, EOFError, zlib.error) as error:
+        if "orthonormal" in str(error):
+            raise GeometryConflictError(
+                "The axes of a NIfTI file are not perpendicular.", fix="Resample it to a regular grid."
+            ) from error
         raise InvalidInputError("A NIfTI file cannot be read.", fix="Fetch it again; it may be cut off.") from error
     if not whole:
         raise InvalidInputError("A NIfTI file is cut off.", fix="Fetch it again.")

@@ -1,13 +1,15 @@
 """What real copies of the data sets look like: odd names, doubles, gaps, further raters, damage."""
 
+import gzip
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from entrust.errors import InvalidInputError, NotFoundError
+from entrust.errors import GeometryConflictError, InvalidInputError, NotFoundError
 from tests.factories.public_sets import (
     CENTRE_MM,
     LABEL_GRID,
@@ -219,6 +221,18 @@ def test_a_file_that_is_cut_off_is_named_by_its_case(packed: bool, tmp_path: Pat
         _only("hecktor22", root)
     assert "Fetch it again" in caught.value.fix
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_sheared_axes_are_refused_as_such(tmp_path: Path) -> None:
+    root = _root(tmp_path, "hecktor22")
+    path = root / "imagesTr" / "CHUM-001__CT.nii.gz"
+    data = bytearray(gzip.decompress(path.read_bytes()))
+    qform, sform = 252, 254  # offsets in a NIfTI-1 header; srow_x begins at 280
+    data[qform : qform + 2], data[sform : sform + 2] = struct.pack("<h", 0), struct.pack("<h", 1)
+    data[280:296] = struct.pack("<4f", 1.5, 0.9, 0.0, 9.0)
+    path.write_bytes(gzip.compress(bytes(data)))
+    with pytest.raises(GeometryConflictError, match=r"CHUM-001.*perpendicular"):
+        _only("hecktor22", root)
 
 
 def test_a_root_without_cases_says_what_it_should_hold(tmp_path: Path) -> None:
