@@ -10,8 +10,8 @@ import SimpleITK as sitk
 
 from demo.truth import Truth
 from entrust.metrics import auroc, dice, foreground_domain
+from entrust.resampling import from_sitk
 from entrust.volume import Volume
-from service.resampling import from_sitk
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from matplotlib.path import Path as Polygon
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import RTStructureSetStorage
 
+from entrust.resampling import resample
 from entrust.volume import Grid, Volume
-from service.resampling import resample
 from training.datasets.phantoms.limb import LimbPhantom
 
 

@@ -71,6 +71,9 @@ TITLES: Mapping[str, str] = {
 
 Kind = Literal["difference", "ratio"]
 
+NOTHING = "–"
+"""In the cell of a metric that a method does not have."""
+
 
 def names(methods: Sequence[Method]) -> dict[str, str]:
     """Return name → title of every metric that any method has, the conflict's by domain and kind of negatives last."""
@@ -153,17 +156,19 @@ def _paired(runs: Sequence[Run], name: str) -> list[Statistic] | None:
     return [metrics.patient_mean(v, common) for v in values] if common.any() else None
 
 
-def table(methods: Mapping[str, Method], num: int = 10_000) -> str:
-    """Return every metric of every method with its 95 % interval, in Markdown; give the oracle as one of the methods.
+def table(methods: Mapping[str, Method], num: int = 10_000, further: Mapping[str, str] | None = None) -> str:
+    """Return every metric of every method with its 95 % interval, in Markdown; what no method has is left out.
 
     Args:
-        methods: Title → its runs.
+        methods: Title → its runs; of phantoms, give the oracle as one of them.
         num: Resamples.
+        further: Name → title of metrics that this cohort has beside the usual ones.
     """
     lines = ["| metric | " + " | ".join(methods) + " |", "|" + "---|" * (len(methods) + 1)]
-    for name, title in names(list(methods.values())).items():
+    for name, title in {**names(list(methods.values())), **(further or {})}.items():
         cells = [_show([statistic(run, name) for run in method], num) for method in methods.values()]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        if any(cell != NOTHING for cell in cells):
+            lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -171,7 +176,7 @@ def _show(by_seed: Sequence[Statistic | None], num: int) -> str:
     """Write value and interval; the value alone where too few patients have it for an interval."""
     found = [s for s in by_seed if s is not None and np.isfinite(s.value)]
     if len(found) < len(by_seed):
-        return "–"
+        return NOTHING
     try:
         estimate = metrics.bootstrap(found, num=num)
     except InvalidInputError:

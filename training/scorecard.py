@@ -35,6 +35,7 @@ class Truth:
         conflicts: One mask for each conflict; none where there is none.
         responsible: Index of the pair of modalities behind each conflict.
         states: Probability of each of the 2ⁿ joint states of the conflicts (on: labelled as foreground).
+        judged: Voxels that any metric looks at; all without it.
         hard_negatives: What a conflict map should not take for a conflict, by kind: faint but undisputed tissue, what
             one modality alone can show, noise in one modality.
         lesion_level: First of the nested structures that is foreground: 1, or more where the outer ones are anatomy.
@@ -48,6 +49,7 @@ class Truth:
     conflicts: Bool[np.ndarray, "n d h w"]
     responsible: Integer[np.ndarray, "n"]
     states: Float[np.ndarray, "states"]
+    judged: Bool[np.ndarray, "d h w"] | None = None
     hard_negatives: Mapping[str, Bool[np.ndarray, "d h w"]] = field(default_factory=dict)
     lesion_level: int = 1
     levels: Integer[np.ndarray, "n"] | None = None
@@ -154,7 +156,7 @@ def with_nested_thresholds(answer: Answer) -> Answer:
 
 
 def score(answer: Answer, truth: Truth, hypotheses: Mapping[str, float] | None = None) -> CaseScore:
-    """Score an answer on a case.
+    """Score an answer on a case; outside of what is judged, the label is background and so must the answer be.
 
     Args:
         answer: What a method says.
@@ -165,7 +167,11 @@ def score(answer: Answer, truth: Truth, hypotheses: Mapping[str, float] | None =
     mask, label = answer.probability.argmax(axis=0), truth.labels[0]
     known = truth.conflict if len(truth.conflicts) else None
     places = metrics.domains(
-        truth.foreground(mask), truth.foreground(truth.labels), spacing_mm=truth.spacing_mm, conflict=known
+        truth.foreground(mask),
+        truth.foreground(truth.labels),
+        spacing_mm=truth.spacing_mm,
+        conflict=known,
+        imaged=truth.judged,
     )
     fore = places[Domain.FOREGROUND]
     doubt, wrong = answer.error_probability[fore], (mask != label)[fore]

@@ -4,17 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from entrust.calibration import volume_interval
 from entrust.contract import Task
 from entrust.networks.release import ServedNetworks
 from training.cohort import Method, table
-from training.datasets.case import TrainingCase
 from training.datasets.phantoms.limb import LimbPhantom, make_phantom
 from training.datasets.simulated import simulated_case
-from training.evaluate import trust_map_of
-from training.hypotheses_cache import SEED
-from training.predict import predict_hypotheses
-from training.scorecard import Answer, Truth, oracle, score, with_nested_thresholds
+from training.evaluate.answer import answer_of
+from training.scorecard import Truth, oracle, score, with_nested_thresholds
 
 NUM_LABELS = 16
 """Labels of a phantom: its own, and as many readers' as make sixteen."""
@@ -43,38 +39,6 @@ def limb_truth(phantom: LimbPhantom, task: Task, num_draws: int) -> Truth:
             [task.pairs.index((phantom.conflict_pair[0], phantom.conflict_pair[1]))] if known else [], int
         ),
         states=np.array([1.0 - phantom.label_probability, phantom.label_probability]) if known else np.ones(1),
-    )
-
-
-def answer_of(networks: ServedNetworks, task: Task, case: TrainingCase) -> Answer:
-    """Return what the released networks say about a case, as the gateway would."""
-    constants = networks.card.constants
-    hypotheses = predict_hypotheses(
-        networks.enfuse,
-        networks.denoiser,
-        task,
-        case,
-        num_hypotheses=task.num_hypotheses,
-        num_steps=task.num_steps,
-        seed=SEED,
-    )
-    trust = trust_map_of(task, hypotheses, networks.calibration_head, constants, case)
-    volumes = (trust.hypothesis_label_maps > 0).sum(axis=(1, 2, 3)) * case.voxel_ml
-    interval = volume_interval(
-        volumes,
-        constants.volume_interval_scale,
-        estimate_ml=float((trust.label_map > 0).sum()) * case.voxel_ml,
-        limit_ml=float(case.presence.any(axis=0).sum()) * case.voxel_ml,
-    )
-    return Answer(
-        probability=trust.probability,
-        hypotheses=trust.hypothesis_label_maps,
-        error_probability=trust.error_probability,
-        confidence=trust.agreement,
-        interval_ml=interval,
-        conflict=trust.conflict,
-        conflict_threshold=constants.conflict_threshold,
-        pair_evidence=trust.pair_conflict,
     )
 
 

@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from jaxtyping import Float32, Shaped
 
 from entrust.errors import InternalError
+from entrust.resampling import to_sitk
 from entrust.volume import Grid, Volume
-from service.resampling import to_sitk
 
 COMPRESSION_LEVEL = 1
 """Maps are mostly zeros: higher levels cost seconds and save little."""

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
 from entrust.structures import structure_probability
+from entrust.resampling import resample
 from entrust.trustmap import TrustMap
 from entrust.volume import Grid, Volume
-from service.resampling import resample
 from service.study import Case
 
 

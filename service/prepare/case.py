@@ -3,22 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Bool, Float
-
-from entrust.contract import Modality, Task
+from entrust.contract import Task
 from entrust.errors import EnTrustError, GeometryConflictError, MissingModalityError
-from entrust.normalisation import normalise
-from entrust.presence import acquired
-from entrust.volume import Grid, Volume
-from service.prepare.region import axial_grid, body_box
+from entrust.preparation import prepare, reference_slug
+from entrust.volume import Volume
 from service.prepare.suv import to_suv
-from service.resampling import coverage, resample
 from service.study import Case, Cast, Series, Study, Warned
-
-_MR_RESOLUTION_MM = 1.0
-"""In-plane low-pass before MR is sampled. The training images were sampled from 0.98 mm without one, so the networks
-know MR this sharp; finer acquisitions are brought to it. CT was low-passed to the grid, as resampling does."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +17,6 @@ class _Scaled:
 
     series: Series
     volume: Volume
-    acquired: Bool[np.ndarray, "d h w"] | None  # None: everywhere
 
 
 def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
@@ -55,31 +44,16 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
         for slug in missing
     ]
     warnings += _check_one_space({slug: s.series for slug, s in scaled.items()})
-    reference = scaled[next(slug for slug in (*task.reference_order, *task.slugs) if slug in scaled)].series
-
-    grid = axial_grid(reference.volume.grid, task.spacing_mm)
-    intensities, presence = {}, {}
-    for slug, one in scaled.items():
-        intensities[slug], presence[slug] = _on_grid(one, grid, task.modality(slug))
-        if not presence[slug].any():
-            raise GeometryConflictError(
-                f"The {slug} series does not overlap the reference series.",
-                fix=f"Send series of the same region, or leave it out: {slug}=none.",
-            )
-    start, shape = body_box([task.modality(slug) for slug in scaled], intensities, presence, grid)
-    box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
-    nothing, nowhere = np.zeros(shape, np.float32), np.zeros(shape, bool)
-    values = np.stack([intensities[slug][box] if slug in scaled else nothing for slug in task.slugs])
-    present = np.stack([presence[slug][box] if slug in scaled else nowhere for slug in task.slugs])
-    images = np.stack([normalise(m, values[i], present[i]) for i, m in enumerate(task.modalities)])
+    volumes = {slug: one.volume for slug, one in scaled.items()}
+    prepared = prepare(task, volumes)
     return Case(
         task=task,
-        grid=grid.crop(start, shape),
-        images=images,
-        presence=present,
-        intensities=values,
+        grid=prepared.grid,
+        images=prepared.images,
+        presence=prepared.presence,
+        intensities=prepared.intensities,
         used={slug: one.series for slug, one in scaled.items()},
-        reference=reference,
+        reference=scaled[reference_slug(task, volumes)].series,
         missing=missing,
         warnings=tuple(warnings),
     )
@@ -101,8 +75,7 @@ def _scale(cast: Cast, task: Task) -> tuple[dict[str, _Scaled], list[Warned]]:
             warnings.append(Warned("modality-unusable", f"The {slug} series was left out: {error.message}"))
             continue
         warnings += doubts
-        where = acquired(array) if modality.units == "arbitrary" else None
-        scaled[slug] = _Scaled(series, series.volume.with_array(array), where)
+        scaled[slug] = _Scaled(series, series.volume.with_array(array))
     if failures and not scaled:
         raise failures[0]
     return scaled, warnings
@@ -142,17 +115,3 @@ def _check_one_space(used: Mapping[str, Series]) -> list[Warned]:
     if len(frames) > 1 and len(known) < len(frames):
         return [Warned("frame-of-reference-unknown", "Some series do not state their frame of reference.")]
     return []
-
-
-def _on_grid(
-    one: _Scaled, grid: Grid, modality: Modality
-) -> tuple[Float[np.ndarray, "d h w"], Bool[np.ndarray, "d h w"]]:
-    """Resample one modality; return intensities, zero where absent, and presence."""
-    resolution_mm = (
-        (grid.spacing_mm[0], _MR_RESOLUTION_MM, _MR_RESOLUTION_MM) if modality.units == "arbitrary" else None
-    )
-    array = resample(one.volume, grid, linear=True, outside=0.0, resolution_mm=resolution_mm).array
-    present = coverage(one.volume.grid, grid)
-    if one.acquired is not None and not one.acquired.all():
-        present &= resample(one.volume.with_array(one.acquired), grid, linear=False, outside=0.0).array
-    return np.where(present, array, np.float32(0.0)), present

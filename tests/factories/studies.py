@@ -13,8 +13,8 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from entrust.resampling import to_sitk
 from entrust.volume import Grid, Volume
-from service.resampling import to_sitk
 from tests.factories.dicom_series import build_series
 
 BQML_PER_SUV = 3425.0

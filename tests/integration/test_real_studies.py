@@ -8,9 +8,9 @@ import pytest
 from entrust.contract import ONCOLOGY
 from entrust.errors import GeometryConflictError
 from entrust.normalisation import normalise
+from entrust.resampling import coverage, resample
 from service.ingest import read_nifti_study, read_study
 from service.prepare.suv import to_suv
-from service.resampling import coverage, resample
 from service.study import Study
 from tests.factories.selections import prepare
 

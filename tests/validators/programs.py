@@ -15,8 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 from jaxtyping import Bool
 
+from entrust.resampling import from_sitk
 from entrust.volume import Grid
-from service.resampling import from_sitk
 
 TIMEOUT_SECONDS = 280.0
 HOW = {

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 
 from demo.truth import contour_truth, phantom_truth, rasterise
 from entrust.metrics import dice
+from entrust.resampling import from_sitk
 from entrust.volume import Grid
-from service.resampling import from_sitk
 from training.datasets.phantoms.limb import make_phantom
 
 GRID = Grid.axial((5, 40, 50), (3.0, 2.0, 1.5), (-30.0, 12.0, 7.0))

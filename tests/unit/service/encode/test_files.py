@@ -10,11 +10,11 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
+from entrust.resampling import from_sitk
 from service.encode import encode
 from service.encode.montage import MAX_ROWS, choose_slices, draw_montage
 from service.encode.nifti import encode_nifti, encode_nifti_channels
 from service.encode.results import to_source_geometry
-from service.resampling import from_sitk
 from service.study import Case
 from tests.factories.dicom_cases import MODEL_GRID, answer, read_case, summary_of, usual_grids, write_study
 from tests.factories.dicom_series import plane_grid

@@ -8,9 +8,9 @@ import pytest
 import SimpleITK as sitk
 
 from entrust.errors import EnTrustError, GeometryConflictError, InvalidInputError, TooLargeError, UnsupportedMediaError
+from entrust.resampling import to_sitk
 from entrust.volume import Volume
 from service.ingest import IngestLimits, read_nifti_study, read_study
-from service.resampling import to_sitk
 from tests.factories.dicom_series import plane_grid
 
 

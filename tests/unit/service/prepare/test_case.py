@@ -9,9 +9,9 @@ from pydicom.uid import generate_uid
 from entrust.contract import ONCOLOGY
 from entrust.errors import GeometryConflictError, InvalidInputError, MissingModalityError
 from entrust.normalisation import normalise
+from entrust.region import axial_grid
 from entrust.volume import Grid
 from service.ingest import read_study
-from service.prepare.region import axial_grid
 from service.study import Study
 from tests.factories.dicom_series import build_series, plane_grid, write_series
 from tests.factories.selections import prepare

@@ -3,8 +3,8 @@ import pytest
 import SimpleITK as sitk
 
 from entrust.errors import GeometryConflictError
+from entrust.resampling import coverage, from_sitk, resample, to_sitk
 from entrust.volume import Grid, Volume
-from service.resampling import coverage, from_sitk, resample, to_sitk
 from tests.factories.dicom_series import plane_grid
 
 PLANES = ("axial", "sagittal", "coronal", "oblique")

@@ -1,0 +1,1 @@
+"""Public data sets as their owners publish them: one declarative file each, read through one interface."""
