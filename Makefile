@@ -7,7 +7,7 @@ SHELL := /bin/bash
 	release-proto serve load load-quick train export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-TASK ?= oncology
+TASK ?=
 STUDY ?=
 SEED ?=
 OUT ?= out/demo
@@ -87,10 +87,10 @@ serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until
 	$(BIN)/python -m service serve
 
 train: $(VENV)/.development  ## fit the released weights again (hours; needs ../shared/data/oncology_sts)
-	$(BIN)/python -m training --task $(TASK)
+	$(BIN)/python -m training --task $(or $(TASK),oncology)
 
-export: $(VENV)/.development  ## write model_repository/ from weights/
-	$(BIN)/python -m export --task $(TASK)
+export: $(VENV)/.development  ## write model_repository/ from weights/, of all tasks or of TASK
+	$(BIN)/python -m export $(if $(TASK),--task $(TASK))
 
 rules-schema: $(VENV)/.gateway  ## write the JSON schema of selection rules from their code
 	$(BIN)/python -m service.selection.schema > service/selection/rules.schema.json
@@ -107,8 +107,8 @@ check-proto: $(VENV)/.development  ## style of proto/, and no change that breaks
 release-proto: check-proto  ## take proto/ as the promise that later changes are held against
 	$(BIN)/buf build --output proto/released.json
 
-reference: $(VENV)/.development triton  ## measure what the calibration set looks like (minutes; after new weights)
-	$(BIN)/python -m demo.reference --task $(TASK)
+reference: $(VENV)/.development triton  ## measure what calibration sets look like, of all tasks or of TASK (minutes; after new weights)
+	$(BIN)/python -m demo.reference $(if $(TASK),--task $(TASK))
 
 dashboards: $(VENV)/.development  ## write dashboards, alert rules and docs/metrics.md from their code
 	$(BIN)/python -m deploy.grafana

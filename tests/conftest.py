@@ -23,6 +23,7 @@ CHECKED = [
         "sampling",
         "schedule",
         "slices",
+        "structures",
         "trustmap",
         "uncertainty",
         "volume",
