@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from entrust.contract import BRAIN, model_contracts
-from tests.servers.triton import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
