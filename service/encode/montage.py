@@ -1,6 +1,6 @@
 """One picture of a result: images with outlines, calibrated probability, where it may be wrong, and why.
 
-Drawn on the model's grid, which is axial and holds every modality. matplotlib's Figure is used directly: pyplot keeps
+Drawn on the model's grid, which holds every modality. matplotlib's Figure is used directly: pyplot keeps
 global state and is not safe in threads.
 """
 
@@ -21,6 +21,7 @@ from matplotlib.patheffects import withStroke
 from entrust.contract import Task
 from entrust.structures import structure_mask, structure_masks, structure_probability
 from entrust.trustmap import TrustMap
+from service.encode.sources import facing
 from service.study import Case
 from service.summary import NOTICE, Summary
 
@@ -241,10 +242,11 @@ def _note(ax: Axes, text: str, x: float = 0.03, y: float = 0.03, **options: Any)
 
 
 def _orient(ax: Axes, case: Case, window: tuple[slice, slice, slice]) -> None:
-    """Mark the patient's right and front, and five centimetres."""
+    """Mark where the left and the upper edge face in the patient (R and A in axial slices), and five centimetres."""
     _, _, columns = window
-    _note(ax, "R", 0.03, 0.5, va="center")
-    _note(ax, "A", 0.5, 0.97, ha="center", va="top")
+    _, row, column = case.grid.direction.T
+    _note(ax, facing(-column), 0.03, 0.5, va="center")
+    _note(ax, facing(-row), 0.5, 0.97, ha="center", va="top")
     length = 50.0 / (case.grid.spacing_mm[2] * (columns.stop - columns.start))
     for colour, width in ((_PAPER, 3.0), (_INK, 1.5)):
         ax.plot([0.97 - length, 0.97], [0.05, 0.05], transform=ax.transAxes, color=colour, linewidth=width)

@@ -11,7 +11,7 @@ from entrust.errors import EnTrustError, GeometryConflictError, MissingModalityE
 from entrust.normalisation import normalise
 from entrust.presence import acquired
 from entrust.volume import Grid, Volume
-from service.prepare.region import axial_grid, body_box
+from service.prepare.region import axial_grid, body_box, reference_grid
 from service.prepare.suv import to_suv
 from service.resampling import coverage, resample
 from service.study import Case, Cast, Series, Study, Warned
@@ -39,7 +39,7 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
         cast: Which of them plays which modality.
 
     Returns:
-        Every modality that could be used, on an axial grid over the reference series, cropped to the body.
+        Every modality that could be used, on a grid over the reference series, cropped to the body.
 
     Raises:
         InvalidInputError: A series that was named explicitly, or is required, cannot be used.
@@ -57,7 +57,8 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
     warnings += _check_one_space({slug: s.series for slug, s in scaled.items()})
     reference = scaled[next(slug for slug in (*task.reference_order, *task.slugs) if slug in scaled)].series
 
-    grid = axial_grid(reference.volume.grid, task.spacing_mm)
+    make_grid = axial_grid if task.plane == "axial" else reference_grid
+    grid = make_grid(reference.volume.grid, task.spacing_mm)
     intensities, presence = {}, {}
     for slug, one in scaled.items():
         intensities[slug], presence[slug] = _on_grid(one, grid, task.modality(slug))

@@ -43,6 +43,9 @@ def test_a_task_is_well_formed(task: Task) -> None:
     for of in ("slug", "colour", "property_type"):
         assert len({getattr(label, of) for label in task.labels}) == len(task.labels), f"{of} tells segments apart"
     assert 0 in task.context_offsets
+    for one, other in task.pairs:
+        titles = " and ".join(task.modality(slug).title for slug in (one, other))
+        assert len(f"{titles} contradict each other") <= 64, "a code's meaning has no more room"
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
