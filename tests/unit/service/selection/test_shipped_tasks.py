@@ -34,7 +34,7 @@ STROKE = [
     mr(4, "FLAIR tra", **HEAD),
     mr(5, "t2_swi_tra", **HEAD),
 ]
-INFARCTION = [
+HEART_ATTACK = [
     mr(1, "cine_trufi_sax one phase", **HEART),
     mr(2, "de_high-res_psir sax", ImageType=("ORIGINAL", "PRIMARY", "P"), **HEART),
     mr(3, "de_mag sax delayed", **HEART),
@@ -54,7 +54,7 @@ def roles(series: list[SeriesHeader], task: str = "") -> dict[str, int]:
     [
         (GLIOMA, "brain", {"t1": 1, "t1c": 2, "t2": 3, "flair": 4}),
         (STROKE, "lesion", {"dwi": 1, "adc": 2, "flair": 4}),
-        (INFARCTION, "cardiac", {"bssfp": 1, "lge": 2, "t2": 4}),
+        (HEART_ATTACK, "cardiac", {"bssfp": 1, "lge": 2, "t2": 4}),
     ],
 )
 def test_a_protocol_is_recognised_and_cast(series: list[SeriesHeader], task: str, expected: dict[str, int]) -> None:
