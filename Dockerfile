@@ -139,6 +139,6 @@ ENV PATH=/opt/entrust/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /tmp
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "export"]
-CMD ["--task", "oncology", "--weights", "/weights/oncology.safetensors", "--out", "/models"]
+CMD ["--weights", "/weights", "--out", "/models"]
 COPY weights /weights
 COPY --from=exporter-builder /opt/entrust /opt/entrust

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 	release-proto serve load load-quick train training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-TASK ?= oncology
+TASK ?=
 STUDY ?=
 SEED ?=
 OUT ?= out/demo
@@ -88,7 +88,7 @@ serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until
 	$(BIN)/python -m service serve
 
 train: $(VENV)/.development  ## fit the released weights again (hours; needs ../shared/data/oncology_sts)
-	$(BIN)/python -m training --task $(TASK)
+	$(BIN)/python -m training --task $(or $(TASK),oncology)
 
 training-pack: $(VENV)/.development  ## pack the real patients for a machine without network, into out/training-pack.zip
 	$(BIN)/python -m training.pack
@@ -96,8 +96,8 @@ training-pack: $(VENV)/.development  ## pack the real patients for a machine wit
 train-gpu:  ## fit everything in pieces, with the torch, numpy, scipy and onnx that $(PYTHON) has; MINUTES=9 OUT=folder
 	PYTHONPATH=out/training-pack.zip "$(PYTHON)" -m training.gpu --minutes $(MINUTES) --out $(if $(filter file,$(origin OUT)),out/gpu,$(OUT))
 
-export: $(VENV)/.development  ## write model_repository/ from weights/
-	$(BIN)/python -m export --task $(TASK)
+export: $(VENV)/.development  ## write model_repository/ from weights/, of all tasks or of TASK
+	$(BIN)/python -m export $(if $(TASK),--task $(TASK))
 
 rules-schema: $(VENV)/.gateway  ## write the JSON schema of selection rules from their code
 	$(BIN)/python -m service.selection.schema > service/selection/rules.schema.json
@@ -114,8 +114,8 @@ check-proto: $(VENV)/.development  ## style of proto/, and no change that breaks
 release-proto: check-proto  ## take proto/ as the promise that later changes are held against
 	$(BIN)/buf build --output proto/released.json
 
-reference: $(VENV)/.development triton  ## measure what the calibration set looks like (minutes; after new weights)
-	$(BIN)/python -m demo.reference --task $(TASK)
+reference: $(VENV)/.development triton  ## measure what calibration sets look like, of all tasks or of TASK (minutes; after new weights)
+	$(BIN)/python -m demo.reference $(if $(TASK),--task $(TASK))
 
 dashboards: $(VENV)/.development  ## write dashboards, alert rules and docs/metrics.md from their code
 	$(BIN)/python -m deploy.grafana

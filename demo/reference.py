@@ -17,7 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 import typer
 
-from entrust.contract import TASKS, Task, get_task
+from entrust.contract import ONCOLOGY, TASKS, Task, get_task
 from entrust.drift import (
     AGREEMENT_MEASURE,
     UNCERTAIN_MEASURE,
@@ -33,6 +33,9 @@ from service.observability.references import FOLDER
 from service.pipeline import SegmentationRequest, Source
 from service.settings import Settings
 from training.datasets.oncology import SUV_PER_UNIT, find_root
+from training.datasets.phantoms.world.case import get_domain, make_case
+from training.datasets.phantoms.world.dicom import write_case
+from training.datasets.phantoms.world.splits import get_split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
@@ -94,6 +97,24 @@ def write_study(root: Path, patient: str, folder: Path) -> dict[str, Path]:
     return paths
 
 
+def calibration_set(task: Task, folder: Path) -> list[Source]:
+    """Write the studies on which the released weights were calibrated: patients, or simulated cases as DICOM.
+
+    Args:
+        task: The task; the description of its weights names the calibration set under ``splits``.
+        folder: Where to write.
+    """
+    card = json.loads((WEIGHTS / f"{task.name}.json").read_text(encoding="utf-8"))
+    names: list[str] = card["splits"]["calibration"]
+    if task is ONCOLOGY:
+        root = find_root()
+        return [write_study(root, name, folder / name) for name in names]
+    for name in names:  # brain-calibration-0007
+        split, _, index = name.removeprefix(f"{task.name}-").rpartition("-")
+        write_case(make_case(get_domain(task.name), get_split(split), int(index)), folder / name)
+    return [folder / name for name in names]
+
+
 async def measure(task: Task, sources: Sequence[Source]) -> CalibrationReference:
     """Send studies through the pipeline.
 
@@ -114,19 +135,19 @@ def main(
         list[Path] | None,
         typer.Argument(help="Complete DICOM studies of your own; the released weights' calibration set when absent."),
     ] = None,
-    task: Annotated[str, typer.Option(help=f"One of {', '.join(TASKS)}.")] = "oncology",
+    task: Annotated[str, typer.Option(help="Task to measure; every one with released weights when absent.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for <task>.json; ENTRUST_METRICS__REFERENCES names it.")] = FOLDER,
 ) -> None:
     """Measure what the calibration set looks like, and write it where the gateway reads it."""
-    with tempfile.TemporaryDirectory(prefix="entrust-reference-") as folder:
-        sources: list[Source] = list(studies or [])
-        if not sources:
-            root = find_root()
-            card = json.loads((WEIGHTS / f"{task}.json").read_text(encoding="utf-8"))
-            sources = [write_study(root, name, Path(folder) / name) for name in card["splits"]["calibration"]]
-        reference = asyncio.run(measure(get_task(task), sources))
+    names = [task] if task else [name for name in TASKS if (WEIGHTS / f"{name}.json").is_file()]
+    if studies and len(names) != 1:
+        raise typer.BadParameter("studies of your own are of one task: name it", param_hint="--task")
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{task}.json").write_text(reference.to_json(), encoding="utf-8")
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="entrust-reference-") as folder:
+            sources = list(studies or calibration_set(get_task(name), Path(folder)))
+            reference = asyncio.run(measure(get_task(name), sources))
+        (out / f"{name}.json").write_text(reference.to_json(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Volumes, each on a grid of its own → what the networks see. One preparation for evaluation and serving.
 
-Every modality is sampled once, from the grid that it was acquired on; the grid is axial, over the reference modality,
-and cropped to the body.
+Every modality is sampled once, from the grid that it was acquired on; the grid is laid over the reference modality,
+axial or in its planes as the task says, and cropped to the body.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from entrust.contract import Modality, Task
 from entrust.errors import GeometryConflictError, MissingModalityError
 from entrust.normalisation import normalise
 from entrust.presence import acquired
-from entrust.region import axial_grid, body_box
+from entrust.region import axial_grid, body_box, reference_grid
 from entrust.resampling import coverage, resample
 from entrust.volume import Grid, Volume
 
@@ -28,7 +28,7 @@ class Prepared:
     """Every modality of a task on one grid.
 
     Attributes:
-        grid: Axial, of the task's spacing, around the body.
+        grid: Of the task's planes and spacing, around the body.
         intensities: HU, SUV or arbitrary units, zero where absent.
         presence: Where each modality was acquired; nowhere for one that is missing.
         images: Normalised intensities, zero where absent.
@@ -63,7 +63,8 @@ def prepare(task: Task, volumes: Mapping[str, Volume]) -> Prepared:
         MissingModalityError: There is no modality of the task.
         GeometryConflictError: A modality does not overlap the reference.
     """
-    grid = axial_grid(volumes[reference_slug(task, volumes)].grid, task.spacing_mm)
+    lay = axial_grid if task.plane == "axial" else reference_grid
+    grid = lay(volumes[reference_slug(task, volumes)].grid, task.spacing_mm)
     there = [m for m in task.modalities if m.slug in volumes]
     values, present = {}, {}
     for modality in there:

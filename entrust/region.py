@@ -35,6 +35,22 @@ def axial_grid(reference: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
     return Grid.axial((d, h, w), spacing_mm, (float(low_mm[0]), float(low_mm[1]), float(low_mm[2])))
 
 
+def reference_grid(reference: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
+    """Return the grid with the reference's planes and another spacing; it begins at the reference's first voxel centre.
+
+    Args:
+        reference: Grid of the reference series, of any orientation.
+        spacing_mm: Spacing (depth, row, column).
+    """
+    affine = reference.affine.copy()
+    affine[:3, :3] = reference.direction * np.asarray(spacing_mm)
+    d, h, w = (
+        int(np.floor((n - 1) * have / step + 0.5 + 1e-6)) + 1
+        for n, have, step in zip(reference.shape, reference.spacing_mm, spacing_mm, strict=True)
+    )
+    return Grid((d, h, w), affine)
+
+
 def body_box(
     modalities: Sequence[Modality],
     intensities: Mapping[str, Float[np.ndarray, "d h w"]],

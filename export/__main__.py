@@ -1,4 +1,4 @@
-"""``python -m export --task oncology``: released weights → a model repository."""
+"""``python -m export``: released weights → a model repository."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from entrust.contract import ModelCard, get_task
+from entrust.contract import ModelCard, Task
 from entrust.errors import EnTrustError
 from export import parity, plans
 from export.graphs import ServedModel, served_models, to_onnx
 from export.repository import ModelFile, write_repository
-from export.weights import PROJECT_ROOT, load_networks, released_path
+from export.weights import PROJECT_ROOT, choose_weights, load_networks
 
 
 class TargetName(StrEnum):
@@ -27,29 +27,28 @@ class TargetName(StrEnum):
 
 
 def export(
-    task: Annotated[str, typer.Option(help="Task to export.")] = "oncology",
+    task: Annotated[str, typer.Option(help="Task to export; every one that has weights when absent.")] = "",
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights, for trying the service.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="Released .safetensors file; its .json lies beside it.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Released .safetensors file, or their folder; the .json lie beside them.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Model repository to write.")] = None,
     target: Annotated[TargetName, typer.Option(help="ONNX files, or TensorRT plans for the GPU at hand.")] = (
         TargetName.ONNX
     ),
 ) -> None:
-    """Write the served models of a task and show that they compute what the networks compute."""
+    """Write the served models of one task, or of all, and show that they compute what the networks compute."""
     console = Console()
     try:
-        _export(console, task, untrained, weights, out, target)
+        for one, path in choose_weights(task, weights, untrained=untrained):
+            _export(console, one, path, out, target)
     except EnTrustError as error:
         Console(stderr=True).print(f"[red]{error.kind}[/red] {error}")
         raise typer.Exit(1) from error
 
 
-def _export(
-    console: Console, task_name: str, untrained: bool, weights: Path | None, out: Path | None, target: TargetName
-) -> None:
-    task = get_task(task_name)
+def _export(console: Console, task: Task, path: Path | None, out: Path | None, target: TargetName) -> None:
     trt = plans.load_tensorrt() if target is TargetName.TENSORRT else None
-    path = None if untrained else weights or released_path(task)
     networks = load_networks(task, path)
     models = served_models(task, networks)
     files: dict[str, bytes] = {}

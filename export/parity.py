@@ -18,6 +18,8 @@ from entrust.sampling import HypothesisNoise
 from entrust.slices import pad_plane, with_context
 from export.graphs import ServedModel
 from export.weights import PROJECT_ROOT
+from training.datasets.phantoms.world.case import DOMAINS, make_case
+from training.datasets.phantoms.world.splits import TEST
 
 TOLERANCE = 1e-4
 """Largest absolute difference in float32 that an export may show."""
@@ -34,7 +36,7 @@ class ParityInputs:
     Attributes:
         images: Normalised intensities, zero where absent.
         presence: 1 where acquired, else 0.
-        source: ``real slices`` or ``noise``.
+        source: ``real slices``, ``simulated slices`` or ``noise``.
     """
 
     images: Float32[np.ndarray, "b m z h w"]
@@ -62,14 +64,19 @@ class TensorParity:
 
 
 def find_inputs(task: Task, num_slices: int = 4) -> ParityInputs:
-    """Return real slices of the task where its data lie beside the project, else noise of a similar look.
+    """Return slices of what the task's networks were fitted to: real ones, simulated ones, or else noise.
+
+    Oncology's networks know real patients, whose data may not lie beside the project; those of the other tasks know
+    simulated ones, which can always be made.
 
     Args:
         task: The task.
         num_slices: Slices, spread over the middle of one patient; the last one misses a modality.
     """
+    if task.slugs != tuple(_FILES):
+        return _simulated(task) if task.name in DOMAINS else _noise(task, num_slices)
     folders = sorted((_DATA_ROOT / f"{task.name}_sts").glob("*/ct.nii.gz"))
-    if task.slugs != tuple(_FILES) or not folders:
+    if not folders:
         return _noise(task, num_slices)
     folder = folders[0].parent
     arrays = {slug: _read(folder / f"{stem}.nii.gz") * unit for slug, (stem, unit) in _FILES.items()}
@@ -188,6 +195,18 @@ def _compare_one(
         for name, tensor in expected.items()
     ]
     return rows, expected
+
+
+def _simulated(task: Task) -> ParityInputs:
+    """Return every slice of a test case; the last one misses a modality."""
+    case = make_case(DOMAINS[task.name], TEST, 0).as_training_case()
+    depths = np.arange(case.depth)
+    presence = pad_plane(
+        with_context(case.presence.astype(np.float32), depths, task.context_offsets), task.size_multiple
+    )
+    presence[-1, -1] = 0.0
+    images = pad_plane(with_context(case.images, depths, task.context_offsets), task.size_multiple)
+    return ParityInputs(images * presence, presence, "simulated slices")
 
 
 def _noise(task: Task, num_slices: int) -> ParityInputs:

@@ -20,11 +20,10 @@ from typing import Literal
 
 import httpx
 
-from entrust.contract import TASKS
 from loadtests.offered_load import Load
 from loadtests.records import Record
 from loadtests.service import SupervisedGateway, running_service
-from service.startup import REPOSITORY
+from service.startup import REPOSITORY, tasks_in
 from service.triton.canary import task_canaries
 from service.triton.embedded import EmbeddedTriton
 
@@ -183,6 +182,6 @@ def _triton_apart() -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def _open_triton() -> AsyncIterator[EmbeddedTriton]:
-    canaries = {model: canary for task in TASKS.values() for model, canary in task_canaries(task).items()}
+    canaries = {model: canary for task in tasks_in(REPOSITORY) for model, canary in task_canaries(task).items()}
     async with EmbeddedTriton(REPOSITORY, canaries) as triton:
         yield triton

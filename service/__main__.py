@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from entrust.contract import get_task
+from entrust.contract import TASKS, get_task
 from entrust.errors import (
     CancelledError,
     DeliveryFailedError,
@@ -120,7 +120,9 @@ def segment(
     study: Annotated[
         Path | None, typer.Argument(metavar="INPUT", help="DICOM folder, zip or file; or a folder of NIfTI files.")
     ] = None,
-    task: Annotated[str, typer.Option(help="What to segment; see `entrust models`.")] = "oncology",
+    task: Annotated[
+        str, typer.Option(help="What to segment; see `entrust models`. The study decides when absent.")
+    ] = "",
     modality: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,8 +139,8 @@ def segment(
     ] = None,
 ) -> None:
     """Segment one study; starts an embedded Triton when none is configured."""
-    known = get_task(task)
-    given = _pairs(modality or [], known.slugs)
+    slugs = get_task(task).slugs if task else tuple(dict.fromkeys(s for t in TASKS.values() for s in t.slugs))
+    given = _pairs(modality or [], slugs)
     if study is None and not given:
         raise InvalidInputError(
             "Nothing to segment.", fix="Name a study, or a file by modality: --modality ct=ct.nii.gz."
@@ -149,17 +151,21 @@ def segment(
     limits = settings.inference
     from service.pipeline import SegmentationRequest
 
-    request = SegmentationRequest(
-        task=known.name,
-        num_hypotheses=_within("--num-hypotheses", num_hypotheses or known.num_hypotheses, limits.max_hypotheses),
-        num_steps=_within("--num-steps", num_steps or known.num_steps, limits.max_steps),
-        seed=seed,
-        sampler=sampler,
-        assignment=given if study is not None else {},
-        extra_results=tuple(extra for extra in Extra if extra in (extra_result or [])),
-    )
+    def ask(name: str) -> SegmentationRequest:
+        known = get_task(name)
+        return SegmentationRequest(
+            task=known.name,
+            num_hypotheses=_within("--num-hypotheses", num_hypotheses or known.num_hypotheses, limits.max_hypotheses),
+            num_steps=_within("--num-steps", num_steps or known.num_steps, limits.max_steps),
+            seed=seed,
+            sampler=sampler,
+            assignment=given if study is not None else {},
+            extra_results=tuple(extra for extra in Extra if extra in (extra_result or [])),
+        )
+
     source: "Source" = study if study is not None else {slug: Path(path) for slug, path in given.items()}
-    files = asyncio.run(_segment(settings, request, source))
+    ask(task or next(iter(TASKS)))  # what is wrong with the numbers is told before anything is started
+    files = asyncio.run(_segment(settings, ask, task, source))
     try:
         to.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -178,7 +184,17 @@ async def _models(settings: Settings) -> "tuple[ModelState, ...]":
         return await pipeline.models()
 
 
-async def _segment(settings: Settings, request: "SegmentationRequest", source: "Source") -> dict[str, bytes]:
+async def _segment(
+    settings: Settings, ask: "Callable[[str], SegmentationRequest]", task: str, source: "Source"
+) -> dict[str, bytes]:
+    """Segment a study, of which the task may still have to be found out.
+
+    Args:
+        settings: What a deployment set.
+        ask: What is asked, given the task.
+        task: The task; empty when the study decides.
+        source: The study.
+    """
     from service.app import open_pipeline
 
     cancelled = asyncio.Event()
@@ -193,6 +209,7 @@ async def _segment(settings: Settings, request: "SegmentationRequest", source: "
 
         async with open_pipeline(settings, make_metrics()) as pipeline:
             with span("segment"):
+                request = ask(task or await pipeline.settle_task(source))
                 files = await pipeline.segment(request, source, on_progress=show, cancelled=cancelled)
     return {file.name: file.content for file in files}
 

@@ -23,7 +23,7 @@ from service.ingest import IngestLimits, inspect_study, read_nifti_study, read_s
 from service.observability.activities import Activities
 from service.observability.metrics import Metrics
 from service.prepare import describe_appearance, prepare_case
-from service.selection import Rules, Selection, select
+from service.selection import Rules, Selection, select, settle_task, task_of_modalities, tasks_with
 from service.study import Case, Study
 from service.summary import Provenance
 from service.trust import summarise
@@ -82,7 +82,7 @@ class ModelState:
         task: Task name.
         card: The weights; ``None`` when not ready.
         reason: Why not.
-        deployed: Whether Triton's repository holds models of the task. A deployment may serve some of the tasks.
+        deployed: Whether Triton was given models of the task. A deployment may serve some of the tasks.
     """
 
     task: str
@@ -94,7 +94,7 @@ class ModelState:
 def hindrances(states: Sequence[ModelState]) -> list[str]:
     """Return why a gateway cannot do its work: a deployed task is not ready, or none is deployed."""
     if not any(state.deployed for state in states):
-        return ["Triton's repository holds no models of any task."]
+        return ["Triton was given no models of any task."]
     return [state.reason for state in states if state.deployed and state.card is None]
 
 
@@ -225,6 +225,20 @@ class Pipeline:
         """
         return await asyncio.to_thread(explain_selection, source, rules, self._limits, task=task)
 
+    async def settle_task(self, source: Source) -> str:
+        """Return the name of the task that a study is for, where nobody named it.
+
+        Args:
+            source: The study; of DICOM, headers are read.
+
+        Raises:
+            EnTrustError: The study cannot be read, no task fits, or several do.
+        """
+        if not isinstance(source, Path):
+            return task_of_modalities(tasks_with(source, TASKS), TASKS)
+        series = await asyncio.to_thread(inspect_study, source, limits=self._limits)
+        return settle_task(series, self.rules, TASKS)
+
     async def _trust(self, run: "_Run", case: Case, card: ModelCard, inference: InferenceResult) -> TrustMap:
         task, hypotheses = case.task, inference.hypotheses
 
@@ -254,14 +268,14 @@ class Pipeline:
         if any(state.task == task.name and not state.deployed for state in states):
             deployed = ", ".join(state.task for state in states if state.deployed) or "none"
             raise ModelUnavailableError(
-                f"Triton's repository holds no models of the task {task.name!r}.",
-                fix=f"Tasks deployed here: {deployed}. Others: python -m export --task {task.name}.",
+                f"The task {task.name!r} is not served here: Triton was given no models of it.",
+                fix=f"Served here: {deployed}. An operator can add it: python -m export --task {task.name}.",
             )
 
     async def _state(self, name: str) -> ModelState:
         try:
             if not await is_deployed(self._client, get_task(name)):
-                return ModelState(name, None, f"{name}: Triton's repository holds no models of it.", deployed=False)
+                return ModelState(name, None, f"{name}: Triton was given no models of it.", deployed=False)
             return ModelState(name, await load_card(self._client, get_task(name), patient=False))
         except EnTrustError as error:
             return ModelState(name, None, f"{name}: {error.message}")

@@ -109,6 +109,8 @@ class TritonSettings(_Group):
         url: ``host:port`` of an external Triton's gRPC; empty starts the embedded one.
         shared_memory: ``auto`` uses system shared memory where the server shares this host, ``off`` never does.
         repository: Model repository of the embedded server; the project's own when empty.
+        tasks: Tasks that the embedded server loads, separated by commas: each takes memory for its models. Every one of
+            which the repository holds models when empty.
         home: Folder with the embedded server's files and environment; the project's own when empty.
         start_timeout_seconds: How long the embedded server may take to become ready.
         metrics_port: Port of the embedded server's own metrics, for Prometheus; 0 picks a free one.
@@ -118,6 +120,7 @@ class TritonSettings(_Group):
     url: str = Field(default="", pattern=r"^$|^[A-Za-z0-9._\-\[\]:]+:\d{1,5}$")
     shared_memory: Literal["auto", "off"] = "auto"
     repository: Path | None = None
+    tasks: str = Field(default="", pattern=r"^[a-z, ]*$")
     home: Path | None = None
     start_timeout_seconds: float = Field(default=120.0, gt=0.0, le=3600.0)
     metrics_port: int = Field(default=0, ge=0, le=65535)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
-from entrust.contract import TASKS, Task, model_contracts
+from entrust.contract import TASKS, Task, get_task, model_contracts
 from entrust.errors import InvalidInputError
 from service.jobs.job import JobState
 from service.observability.metrics import Metrics
@@ -22,6 +22,15 @@ from service.triton.embedded import EmbeddedTriton
 from service.triton.installation import PROJECT, Installation
 
 REPOSITORY = PROJECT / "model_repository"
+
+
+def chosen_tasks(names: str) -> list[Task]:
+    """Return the tasks of a list of names, none of an empty one.
+
+    Raises:
+        NotFoundError: There is no such task.
+    """
+    return [get_task(name.strip()) for name in names.split(",") if name.strip()]
 
 
 def tasks_in(repository: Path) -> list[Task]:
@@ -94,6 +103,7 @@ async def open_triton(settings: Settings, metrics: Metrics) -> AsyncIterator[str
 
     Raises:
         InvalidInputError: A file of the trace collector cannot be used.
+        NotFoundError: A task that is to be served is not known.
         ModelUnavailableError: The embedded Triton does not start.
     """
     triton, collector = settings.triton, make_collector(settings.traces)
@@ -102,7 +112,8 @@ async def open_triton(settings: Settings, metrics: Metrics) -> AsyncIterator[str
             yield triton.url
             return
         repository = triton.repository or REPOSITORY
-        canaries = {model: canary for task in tasks_in(repository) for model, canary in task_canaries(task).items()}
+        served = chosen_tasks(triton.tasks) or tasks_in(repository)
+        canaries = {model: canary for task in served for model, canary in task_canaries(task).items()}
         async with EmbeddedTriton(
             repository,
             canaries,

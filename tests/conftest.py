@@ -26,6 +26,7 @@ CHECKED = [
         "sampling",
         "schedule",
         "slices",
+        "structures",
         "trustmap",
         "uncertainty",
         "volume",

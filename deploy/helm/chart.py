@@ -25,7 +25,7 @@ CANARIES = CHART / "files" / "canaries.json"
 OWNED = {
     "rest": {"host", "port"},
     "rpc": {"enabled", "host", "port"},
-    "triton": {"url", "shared_memory", "repository", "home", "start_timeout_seconds"},
+    "triton": {"url", "shared_memory", "repository", "tasks", "home", "start_timeout_seconds"},
     "jobs": {"work_folder", "results_folder"},
     "traces": {"instance"},
 }

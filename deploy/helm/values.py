@@ -146,7 +146,8 @@ class TensorRt(_Group):
     enabled: bool
     image: Image
     """Carries the exporter, the weights, and the TensorRT version of Triton's image."""
-    task: str = Field(min_length=1)
+    task: str
+    """One task alone; every task with weights in the image when empty."""
     resources: Object
 
 

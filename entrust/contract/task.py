@@ -68,6 +68,8 @@ class Task:
         required: Slugs without which there is no answer; at least one modality is always needed.
         reference_order: Slugs by preference for the series whose geometry the results take.
         spacing_mm: Grid of the model (depth, row, column).
+        plane: Planes that the networks know: axial ones of the patient, or those of the reference series, as the short
+            axis of a heart is no axis of the patient.
         context_offsets: Slices shown to the network around the slice of interest, in grid slices.
         size_multiple: Height and width are padded to a multiple of this.
         conditioning_features: Channels of EnFuse's conditioning.
@@ -94,6 +96,7 @@ class Task:
     conditioning_features: int
     schedule: Schedule
     noise: NoiseModel = WHITE
+    plane: Literal["axial", "reference"] = "axial"
     nested: bool = False
     anatomic_region: Code | None = None
     num_hypotheses: int = 8

@@ -35,9 +35,9 @@ BRAIN = Task(
     name="brain",
     title="Glioma on T1, contrast-enhanced T1, T2 and FLAIR MR",
     modalities=(
-        Modality("t1", "T1-weighted MR", "MR", "arbitrary"),
-        Modality("t1c", "T1-weighted MR after contrast", "MR", "arbitrary"),
-        Modality("t2", "T2-weighted MR", "MR", "arbitrary"),
+        Modality("t1", "T1 MR", "MR", "arbitrary"),
+        Modality("t1c", "T1 MR with contrast", "MR", "arbitrary"),
+        Modality("t2", "T2 MR", "MR", "arbitrary"),
         Modality("flair", "FLAIR MR", "MR", "arbitrary"),
     ),
     labels=(
@@ -63,8 +63,8 @@ CARDIAC = Task(
     title="Myocardial infarct on bSSFP, late enhancement and T2 MR",
     modalities=(
         Modality("bssfp", "bSSFP MR", "MR", "arbitrary"),
-        Modality("lge", "Late gadolinium enhancement MR", "MR", "arbitrary"),
-        Modality("t2", "T2-weighted MR", "MR", "arbitrary"),
+        Modality("lge", "Late enhancement MR", "MR", "arbitrary"),
+        Modality("t2", "T2 MR", "MR", "arbitrary"),
     ),
     labels=(
         Label(
@@ -85,6 +85,7 @@ CARDIAC = Task(
     size_multiple=16,
     conditioning_features=32,
     schedule=Schedule(input_scale=0.1),
+    plane="reference",
     nested=True,
     anatomic_region=_HEART,
 )
@@ -94,7 +95,7 @@ LESION = Task(
     title="Ischaemic stroke on DWI, ADC and FLAIR MR",
     modalities=(
         Modality("dwi", "Diffusion-weighted MR", "MR", "arbitrary"),
-        Modality("adc", "Apparent diffusion coefficient", "MR", "arbitrary"),
+        Modality("adc", "ADC map", "MR", "arbitrary"),
         Modality("flair", "FLAIR MR", "MR", "arbitrary"),
     ),
     labels=(Label(1, "infarct", "Infarct", _ABNORMAL, Code("55641003", _SCT, "Infarct"), (230, 75, 53)),),

@@ -9,10 +9,18 @@ from PIL import Image
 from entrust.contract import Task
 from service.encode.identity import PRODUCT
 from service.encode.objects import Origin, instance_arguments, run_description, sign, state_anatomy
-from service.encode.sources import quiet
+from service.encode.sources import facing, quiet
 
 KIND = "secondary_capture"
 SERIES_NUMBER = 9007
+
+
+def _orientation(task: Task, origin: Origin) -> tuple[str, str]:
+    """Return where rows and columns of the panels lead: axial ones, or as in the reference series."""
+    if task.plane == "axial":
+        return "L", "P"
+    _, down, right = origin.sources[0].grid.direction.T
+    return facing(right), facing(down)
 
 
 def encode_capture(task: Task, montage: bytes, origin: Origin) -> bytes:
@@ -35,7 +43,7 @@ def encode_capture(task: Task, montage: bytes, origin: Origin) -> bytes:
             photometric_interpretation="RGB",
             bits_allocated=8,
             coordinate_system="PATIENT",
-            patient_orientation=("L", "P"),  # its panels are axial
+            patient_orientation=_orientation(task, origin),
             study_instance_uid=header.StudyInstanceUID,
             **instance_arguments(origin, KIND, SERIES_NUMBER, f"{PRODUCT}: {task.name} montage (research)"),
         )

@@ -1,6 +1,6 @@
 """One picture of a result: images with outlines, calibrated probability, where it may be wrong, and why.
 
-Drawn on the model's grid, which is axial and holds every modality. matplotlib's Figure is used directly: pyplot keeps
+Drawn on the model's grid, which holds every modality. matplotlib's Figure is used directly: pyplot keeps
 global state and is not safe in threads.
 """
 
@@ -18,8 +18,10 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from entrust.contract import Task
 from entrust.structures import structure_mask, structure_masks, structure_probability
 from entrust.trustmap import TrustMap
+from service.encode.sources import facing
 from service.study import Case
 from service.summary import NOTICE, Summary
 
@@ -29,6 +31,7 @@ MARGIN_MM = 25.0
 MIN_FIELD_MM = 110.0
 
 _PANEL_INCHES = 2.15
+_LINE_INCHES = 0.17
 _DPI = 100
 _PAPER, _INK, _DIM = "#101418", "#e8eaed", "#9aa0a6"
 _DISPLAY = {"HU": ("gray", "HU"), "SUV": ("gray_r", "SUV"), "arbitrary": ("gray", "a.u.")}
@@ -65,7 +68,7 @@ def draw_montage(case: Case, trust_map: TrustMap, summary: Summary) -> bytes:
         * case.grid.spacing_mm[1]
         / ((column_slice.stop - column_slice.start) * case.grid.spacing_mm[2])
     )
-    header_inches, footer_inches = 1.05, 0.75
+    header_inches, footer_inches = 1.05 + _further_lines_inches(summary), 0.75
     panel_height = _PANEL_INCHES * aspect
     width, height = columns * _PANEL_INCHES, len(rows) * panel_height + header_inches + footer_inches
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_PAPER)
@@ -93,7 +96,7 @@ def draw_montage(case: Case, trust_map: TrustMap, summary: Summary) -> bytes:
         _draw_maps(row[len(shown) :], case, trust_map, backdrop, scales[backdrop], view)
         _note(row[0], f"{case.grid.to_world(np.asarray([[depth, 0.0, 0.0]]))[0, 2]:.0f} mm")
     _orient(axes[0][0], case, window)
-    _head(figure, axes[0], [case.task.modality(slug).title for slug in shown], summary, height)
+    _head(figure, axes[0], case.task, [case.task.modality(slug).title for slug in shown], summary, height)
     _foot(figure, axes[-1], case, shown, scales, summary, height)
     buffer = BytesIO()
     figure.savefig(
@@ -195,8 +198,13 @@ def _contour(
     if not mask.any() or mask.all():
         return
     smooth = bool(((values > 0.5) == mask).all())
-    rgb = colour if isinstance(colour, str) else tuple(c / 255 for c in colour)
+    rgb = colour if isinstance(colour, str) else _rgb(colour)
     ax.contour(values if smooth else mask.astype(float), levels=[0.5], colors=[rgb], linewidths=width, alpha=alpha)
+
+
+def _rgb(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = colour
+    return red / 255, green / 255, blue / 255
 
 
 def _draw_maps(
@@ -234,30 +242,41 @@ def _note(ax: Axes, text: str, x: float = 0.03, y: float = 0.03, **options: Any)
 
 
 def _orient(ax: Axes, case: Case, window: tuple[slice, slice, slice]) -> None:
-    """Mark the patient's right and front, and five centimetres."""
+    """Mark where the left and the upper edge face in the patient (R and A in axial slices), and five centimetres."""
     _, _, columns = window
-    _note(ax, "R", 0.03, 0.5, va="center")
-    _note(ax, "A", 0.5, 0.97, ha="center", va="top")
+    _, row, column = case.grid.direction.T
+    _note(ax, facing(-column), 0.03, 0.5, va="center")
+    _note(ax, facing(-row), 0.5, 0.97, ha="center", va="top")
     length = 50.0 / (case.grid.spacing_mm[2] * (columns.stop - columns.start))
     for colour, width in ((_PAPER, 3.0), (_INK, 1.5)):
         ax.plot([0.97 - length, 0.97], [0.05, 0.05], transform=ax.transAxes, color=colour, linewidth=width)
     _note(ax, "5 cm", 0.97 - length / 2, 0.07, ha="center")
 
 
-def _head(figure: Figure, row: Sequence[Axes], titles: Sequence[str], summary: Summary, height: float) -> None:
+def _further_lines_inches(summary: Summary) -> float:
+    """Return the height of the lines of all structures after the first."""
+    return _LINE_INCHES * (len(summary.segments) - 1)
+
+
+def _head(
+    figure: Figure, row: Sequence[Axes], task: Task, titles: Sequence[str], summary: Summary, height: float
+) -> None:
     subtitles = [""] * len(titles) + [overlay.subtitle for overlay in _OVERLAYS]
     for ax, title, subtitle in zip(row, [*titles, *(o.title for o in _OVERLAYS)], subtitles, strict=True):
         centre = (ax.get_position().x0 + ax.get_position().x1) / 2
-        figure.text(centre, 1.0 - 0.86 / height, title, color=_INK, fontsize=10, ha="center", weight="bold")
-        figure.text(centre, 1.0 - 1.0 / height, subtitle, color=_DIM, fontsize=7, ha="center")
-    volumes = "   ".join(
-        f"{s.title}: {s.volume_ml:.1f} ml ({s.volume_interval_ml.level:.0%}: {s.volume_interval_ml.low:.1f} to "
-        f"{s.volume_interval_ml.high:.1f} ml), reliability {s.reliability}"
-        for s in summary.segments
-    )
+        further = _further_lines_inches(summary)
+        figure.text(centre, 1.0 - (0.86 + further) / height, title, color=_INK, fontsize=10, ha="center", weight="bold")
+        figure.text(centre, 1.0 - (1.0 + further) / height, subtitle, color=_DIM, fontsize=7, ha="center")
     figure.text(0.01, 1.0 - 0.3 / height, summary.task.title, color=_INK, fontsize=13, weight="bold")
     missing = f"   ·   missing: {', '.join(summary.missing)}" if summary.missing else ""
-    figure.text(0.01, 1.0 - 0.55 / height, volumes + missing, color=_INK, fontsize=9)
+    for number, s in enumerate(summary.segments):
+        interval = s.volume_interval_ml
+        line = (
+            f"{s.title}: {s.volume_ml:.1f} ml ({interval.level:.0%}: {interval.low:.1f} to {interval.high:.1f} ml), "
+            f"reliability {s.reliability}{missing if number == 0 else ''}"
+        )
+        colour = _INK if len(summary.segments) == 1 else _rgb(task.labels[number].colour)
+        figure.text(0.01, 1.0 - (0.55 + number * _LINE_INCHES) / height, line, color=colour, fontsize=9)
     figure.text(0.99, 1.0 - 0.3 / height, "RESEARCH USE ONLY", color="#f6a623", fontsize=11, weight="bold", ha="right")
 
 

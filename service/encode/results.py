@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Shaped, UInt8
 
-from entrust.structures import structure_probability
 from entrust.resampling import resample
+from entrust.structures import structure_probability
 from entrust.trustmap import TrustMap
 from entrust.volume import Grid, Volume
 from service.study import Case

@@ -89,6 +89,12 @@ class Source:
         return {plane.sop_instance_uid: plane.sop_class_uid for plane in self.planes}
 
 
+def facing(direction: Float[np.ndarray, "3"]) -> str:
+    """Return the letter of the patient's side that a direction (LPS) points to most: R, L, A, P, F or H."""
+    axis = int(np.abs(direction).argmax())
+    return ("RL", "AP", "FH")[axis][int(direction[axis] > 0.0)]
+
+
 def sources_of(reference: Series, used: Iterable[Series]) -> tuple[Source, ...]:
     """Return every series that was used, the reference first, each once.
 

@@ -17,12 +17,12 @@ class Describer(Protocol):
         ...
 
     async def known_models(self) -> frozenset[str]:
-        """Return the names of the models in Triton's repository."""
+        """Return the names of the models that Triton was told to load."""
         ...
 
 
 async def is_deployed(client: Describer, task: Task) -> bool:
-    """Tell whether Triton's repository holds a model of a task; whether all are there and right is another question.
+    """Tell whether Triton was given a model of a task; whether all are there and right is another question.
 
     Raises:
         ModelUnavailableError: Triton is not there.

@@ -158,7 +158,7 @@ class TritonClient:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def known_models(self) -> frozenset[str]:
-        """Return the names of the models that lie in Triton's repository, loaded or not.
+        """Return the names of the models that Triton was told to load, whether it serves them at this moment or not.
 
         Raises:
             ModelUnavailableError: Triton is not there.
@@ -167,7 +167,7 @@ class TritonClient:
             index = await self._client.get_model_repository_index(as_json=True, client_timeout=ADMIN_TIMEOUT_SECONDS)
         except InferenceServerException as error:
             raise translate(error, "index") from error
-        return frozenset(model["name"] for model in index.get("models", ()))
+        return frozenset(model["name"] for model in index.get("models", ()) if model.get("state"))
 
     @property
     def _client(self) -> InferenceServerClient:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeVar
 
-from entrust.contract import get_task
+from entrust.contract import TASKS, get_task
 from entrust.errors import ConflictError, InvalidInputError
 from service.intake.gateway import Gateway
 from service.intake.parameters import SegmentationParameters
@@ -15,6 +16,26 @@ from service.pipeline import SegmentationRequest, Source
 
 DICOM = "application/dicom"
 
+P = TypeVar("P", bound=SegmentationParameters)
+
+
+async def with_task(gateway: Gateway, parameters: P, upload: Upload) -> P:
+    """Return the parameters with their task: the caller's, or the one that the study is for.
+
+    Args:
+        gateway: The service.
+        parameters: What is asked, checked.
+        upload: The study.
+
+    Raises:
+        EnTrustError: The study cannot be read, or does not say which task it is for.
+    """
+    if parameters.task:
+        return parameters
+    every = tuple(dict.fromkeys(slug for task in TASKS.values() for slug in task.slugs))
+    task = await gateway.pipeline.settle_task(_source(upload, every))
+    return parameters.model_copy(update={"task": task})
+
 
 def make_order(
     gateway: Gateway, parameters: SegmentationParameters, upload: Upload, *, within_seconds: float | None = None
@@ -23,7 +44,7 @@ def make_order(
 
     Args:
         gateway: The service.
-        parameters: What is asked, checked.
+        parameters: What is asked, checked, with its task.
         upload: The study.
         within_seconds: What the call itself leaves of time; the order's deadline is not later.
 

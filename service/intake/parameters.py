@@ -43,7 +43,12 @@ class SegmentationParameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    task: str = Field(description="What to segment; `GET /v1/models` lists the tasks.", examples=["oncology"])
+    task: str = Field(
+        default="",
+        description="What to segment; `GET /v1/models` lists the tasks. When absent, the study decides; one that fits "
+        "none or several is refused.",
+        examples=["oncology"],
+    )
     num_hypotheses: int | None = Field(
         default=None, ge=1, description="K, the number of masks drawn; the task's default when absent."
     )
@@ -109,7 +114,8 @@ def check_parameters(model: type[P], given: Mapping[str, Any], limits: Parameter
         parameters = model.model_validate(dict(given))
     except ValidationError as error:
         raise _invalid(error.errors(include_url=False, include_input=False), tuple(model.model_fields)) from None
-    get_task(parameters.task)
+    if parameters.task:
+        get_task(parameters.task)
     for name, value, limit in (
         ("num_hypotheses", parameters.num_hypotheses, limits.max_hypotheses),
         ("num_steps", parameters.num_steps, limits.max_steps),

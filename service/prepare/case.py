@@ -28,7 +28,7 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
         cast: Which of them plays which modality.
 
     Returns:
-        Every modality that could be used, on an axial grid over the reference series, cropped to the body.
+        Every modality that could be used, on a grid over the reference series, cropped to the body.
 
     Raises:
         InvalidInputError: A series that was named explicitly, or is required, cannot be used.

@@ -5,6 +5,7 @@ from service.selection.completeness import Arrival, Completeness, completeness
 from service.selection.explanation import Explanation
 from service.selection.loading import default_rules, load_rules, parse_rules
 from service.selection.rules import Rules
+from service.selection.settling import settle_task, task_of_modalities, tasks_with
 
 __all__ = [
     "Arrival",
@@ -17,4 +18,7 @@ __all__ = [
     "load_rules",
     "parse_rules",
     "select",
+    "settle_task",
+    "task_of_modalities",
+    "tasks_with",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from entrust.contract import Task
-from entrust.errors import EnTrustError, UnsupportedMediaError
+from entrust.errors import EnTrustError, InvalidInputError, UnsupportedMediaError
 from service.selection.casting import Casting, cast_roles
 from service.selection.evaluation import Context, check_all
 from service.selection.explanation import (
@@ -89,7 +89,8 @@ def select(
         series: Headers of all that has arrived.
         rules: What to choose by.
         tasks: The tasks by name.
-        task: The task that is asked for; the first of the rules that fits when empty.
+        task: The task that is asked for. When empty, the first of the rules that fits, or none where several fit and
+            the rules refuse that.
         assignment: Modality slug → series number, description or SeriesInstanceUID, or ``none`` to leave the modality
             out. Slugs that are not named are chosen by the rules.
 
@@ -111,7 +112,9 @@ def select(
         _attempt(tasks[name], of_task, volumes, allowed, context, assignment, asked=bool(task))
         for name, of_task in of_tasks
     ]
-    best = next((attempt for attempt in attempts if attempt.fits), None)
+    fitting = [attempt for attempt in attempts if attempt.fits]
+    ambiguous = len(fitting) > 1 and rules.several_tasks == "refuse"
+    best = fitting[0] if fitting and not ambiguous else None
     priority: Literal["stat", "routine"] = "stat" if _is_stat(rules, counting, context) else "routine"
     warnings = tuple(best.casting.warnings) if best else ()
     return Selection(
@@ -120,12 +123,12 @@ def select(
         chosen={s: best.casting.chosen[s] for s in best.task.slugs if s in best.casting.chosen} if best else {},
         excluded=frozenset(barred),
         required=best.required if best else frozenset(),
-        problems=tuple(best.casting.problems.values()) if best else (),
+        problems=tuple(best.casting.problems.values()) if best else (_several(fitting),) if ambiguous else (),
         warnings=warnings,
         explanation=Explanation(
             task=best.task.name if best else None,
             priority=priority,
-            tasks=tuple(_task_outcome(attempt, chosen=attempt is best) for attempt in attempts),
+            tasks=tuple(_task_outcome(attempt, chosen=attempt is best, ambiguous=ambiguous) for attempt in attempts),
             series=tuple(_series_outcome(i, one, barred.get(i), attempts, best) for i, one in enumerate(series)),
             warnings=(*(NamedWarning(code=w.code, message=w.message) for w in warnings), *_apart(series, best)),
         ),
@@ -182,6 +185,15 @@ def _attempt(
     return _Attempt(task, casting, required, True, "It is the first that fits.", whens)
 
 
+def _several(fitting: Sequence[_Attempt]) -> InvalidInputError:
+    names = [attempt.task.name for attempt in fitting]
+    return InvalidInputError(
+        f"The study fits several tasks: {', '.join(names)}.",
+        fix=f"Name the one that is meant, for example task={names[0]}.",
+        details={"tasks": ", ".join(names)},
+    )
+
+
 def _apart(series: Sequence[SeriesHeader], best: _Attempt | None) -> list[NamedWarning]:
     """Say that the chosen series cannot be laid over each other, which stops a segmentation later."""
     chosen = best.casting.chosen.values() if best else ()
@@ -207,8 +219,10 @@ def _is_stat(rules: Rules, series: Sequence[SeriesHeader], context: Context) -> 
     return any(all(one.met for one in check_all(rules.priority.stat, s, context)) for s in series)
 
 
-def _task_outcome(attempt: _Attempt, *, chosen: bool) -> TaskOutcome:
-    reason = attempt.reason if chosen or not attempt.fits else "An earlier task fits."
+def _task_outcome(attempt: _Attempt, *, chosen: bool, ambiguous: bool) -> TaskOutcome:
+    reason = attempt.reason
+    if attempt.fits and not chosen:
+        reason = "It fits, and so does another task." if ambiguous else "An earlier task fits."
     roles = attempt.casting.role_outcomes(attempt.task, attempt.required)
     return TaskOutcome(task=attempt.task.name, chosen=chosen, reason=reason, roles=roles)
 

@@ -90,7 +90,8 @@ def completeness(
         due_seconds = max(known) if len(known) == len(waited) else None
     if due_seconds is not None and due_seconds <= now_seconds:
         if selection.task is None:
-            return Completeness(StudyState.NOTHING_TO_DO, selection, None, "No task fits what has come.")
+            reason = selection.problems[0].message if selection.problems else "No task fits what has come."
+            return Completeness(StudyState.NOTHING_TO_DO, selection, None, reason)
         return Completeness(StudyState.COMPLETE, selection, None, f"It is complete for {selection.task}.")
     reason = "A required role is not played yet." if due_seconds is None else "Something has come a moment ago."
     return Completeness(StudyState.WAITING, selection, due_seconds, reason)

@@ -123,7 +123,8 @@ class MrSequence(Node):
     """Which MR sequence it is, by description or, failing that, by echo, repetition and inversion times."""
 
     mr_sequence: Annotated[
-        list[Literal["t1", "t1c", "t2", "flair", "dwi", "adc", "other", "unknown"]], Field(min_length=1)
+        list[Literal["t1", "t1c", "t2", "flair", "dwi", "adc", "lge", "bssfp", "other", "unknown"]],
+        Field(min_length=1),
     ]
 
 

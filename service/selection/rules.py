@@ -157,7 +157,11 @@ class Rules(Node):
     exclude: Annotated[list[Exclusion], Field(max_length=MAX_LIST)] = Field(default_factory=list)
     priority: PriorityRules | None = None
     complete_when: CompleteWhen = CompleteWhen(any=[QuietSeconds(quiet_seconds=60.0)])
-    tasks: Annotated[list[TaskRules], Field(min_length=1, max_length=16, description="The first that fits is chosen.")]
+    several_tasks: Literal["first", "refuse"] = Field(
+        default="first",
+        description="A study that fits several tasks: take the first of them, or refuse until somebody names one.",
+    )
+    tasks: Annotated[list[TaskRules], Field(min_length=1, max_length=16, description="Tried in this order.")]
 
     def for_task(self, name: str) -> TaskRules | None:
         """Return the rules of a task; ``None`` where there are none."""

@@ -1,11 +1,11 @@
-"""One export for all contract tests: the released weights where there are any, else untrained ones."""
+"""One export of each released task for all contract tests; where nothing is released, of untrained oncology."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from entrust.contract import ONCOLOGY, ModelCard, Task
+from entrust.contract import ONCOLOGY, TASKS, ModelCard, Task
 from export.graphs import ServedModel, served_models, to_onnx
 from export.weights import load_networks, released_path
 
@@ -21,10 +21,13 @@ class Exported:
     files: Mapping[str, bytes]
 
 
-@pytest.fixture(scope="session")
-def exported() -> Exported:
-    path = released_path(ONCOLOGY)
-    networks = load_networks(ONCOLOGY, path if path.is_file() else None)
-    models = served_models(ONCOLOGY, networks)
+RELEASED = [task for task in TASKS.values() if released_path(task).is_file()]
+
+
+@pytest.fixture(scope="session", params=RELEASED or [ONCOLOGY], ids=lambda task: task.name)
+def exported(request: pytest.FixtureRequest) -> Exported:
+    task: Task = request.param
+    networks = load_networks(task, released_path(task) if task in RELEASED else None)
+    models = served_models(task, networks)
     files = {part: to_onnx(model) for part, model in models.items()}
-    return Exported(ONCOLOGY, networks.card, path.is_file(), models, files)
+    return Exported(task, networks.card, task in RELEASED, models, files)

@@ -1,5 +1,7 @@
 """The tasks are those that their networks are fitted for, and their codes are the standard's."""
 
+from pathlib import Path
+
 import pytest
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
@@ -41,6 +43,9 @@ def test_a_task_is_well_formed(task: Task) -> None:
     for of in ("slug", "colour", "property_type"):
         assert len({getattr(label, of) for label in task.labels}) == len(task.labels), f"{of} tells segments apart"
     assert 0 in task.context_offsets
+    for one, other in task.pairs:
+        titles = " and ".join(task.modality(slug).title for slug in (one, other))
+        assert len(f"{titles} contradict each other") <= 64, "a code's meaning has no more room"
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
@@ -55,3 +60,16 @@ def test_a_code_with_another_meaning_is_noticed() -> None:
     assert not known(Code("108369006", "SCT", "Infarct"))
     assert not known(Code("80891009", "SCT", "Heart"), 7150)
     assert LESION.labels[0].property_type == INFARCT
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+def test_the_document_tells_structures_and_grid(task: Task) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "tasks.md").read_text()
+    region = f"{task.anatomic_region.scheme} {task.anatomic_region.value}" if task.anatomic_region else ""
+    for label in task.labels:
+        category, kind = label.property_category, label.property_type
+        row = (
+            f"| `{task.name}` | {label.value} | `{label.slug}` | {label.title} | {category.scheme} {category.value} | "
+        )
+        assert row + f"{kind.scheme} {kind.value} {kind.meaning} | {region}" in text, label.slug
+    assert " × ".join(f"{mm:g}" for mm in task.spacing_mm) in text

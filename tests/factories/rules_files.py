@@ -5,6 +5,7 @@ from dataclasses import replace
 from textwrap import dedent, indent
 
 from entrust.contract import ONCOLOGY, Modality, Task
+from entrust.contract import TASKS as SHIPPED
 from service.selection import Rules, parse_rules
 
 BRAIN = replace(
@@ -18,7 +19,7 @@ BRAIN = replace(
     ),
     reference_order=("t1c", "t1", "flair"),
 )
-TASKS: Mapping[str, Task] = {"oncology": ONCOLOGY, "brain": BRAIN}
+TASKS: Mapping[str, Task] = {**SHIPPED, "brain": BRAIN}
 
 BRAIN_RULES = """\
   - task: brain

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
+
 from entrust.contract import ONCOLOGY, Task
 from entrust.errors import EnTrustError
 from service.prepare import prepare_case
@@ -10,6 +12,7 @@ from service.selection import Rules, default_rules, select
 from service.study import Case, Cast, SeriesHeader, Study
 from tests.factories.dicom_series import plane_grid
 
+_SOP_CLASSES = {"CT": CTImageStorage, "PT": PositronEmissionTomographyImageStorage, "MR": MRImageStorage}
 GRID = plane_grid("axial", shape=(12, 3, 4))
 
 
@@ -40,7 +43,12 @@ def header(
     **tags: Any,
 ) -> SeriesHeader:
     """Return the header of a volume, or of what is none."""
-    tags = {"SeriesNumber": number, "SeriesDescription": description, **tags}
+    tags = {
+        "SOPClassUID": _SOP_CLASSES.get(dicom_modality),
+        "SeriesNumber": number,
+        "SeriesDescription": description,
+        **tags,
+    }
     grid = plane_grid(plane, shape=(images, 3, 4), spacing_mm=(spacing_mm, 2.0, 2.0))
     return SeriesHeader(
         uid=f"uid-{dicom_modality}-{number}-{description}",

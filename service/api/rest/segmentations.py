@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from entrust.contract import get_task
+from entrust.contract import TASKS
 from entrust.errors import EnTrustError, ErrorKind
 from service.api.http.body import drain
 from service.api.http.negotiation import negotiate
@@ -18,7 +18,7 @@ from service.api.rest.resources import JobResource, job_resource
 from service.api.rest.results import FILE_OF_TYPE, answer_results, not_acceptable
 from service.api.rest.upload import receive
 from service.intake.gateway import Gateway
-from service.intake.orders import make_order, take_back
+from service.intake.orders import make_order, take_back, with_task
 from service.intake.upload import STUDY
 from service.jobs.job import Job
 
@@ -35,7 +35,7 @@ _FORM_SCHEMA = {
             "items": _BINARY,
             "description": "DICOM files, or one zip of them. Names of files are ignored.",
         },
-        **{slug: {**_BINARY, "description": "NIfTI of this modality."} for slug in get_task("oncology").slugs},
+        **{slug: {**_BINARY, "description": "NIfTI of this modality."} for t in TASKS.values() for slug in t.slugs},
         **{name: {k: v for k, v in s.items() if k != "$ref"} for name, s in _SCHEMA["properties"].items()},
     },
 }
@@ -108,7 +108,7 @@ async def create_segmentation(request: Request, gateway: Behind) -> Response:
         if parameters.wait and negotiate(accept, list(FILE_OF_TYPE)) is None:
             await upload.wipe()
             return not_acceptable(request_id, list(FILE_OF_TYPE))
-        order = make_order(gateway, parameters, upload)
+        order = make_order(gateway, await with_task(gateway, parameters, upload), upload)
     except BaseException:
         await upload.wipe()
         raise

@@ -12,7 +12,7 @@ from service.api.rpc.results import require_success, result_chunks, result_files
 from service.api.rpc.upload import drain, next_message, receive_files, receive_stream
 from service.api.rpc.v1 import segmentation_pb2 as pb
 from service.intake.gateway import Gateway
-from service.intake.orders import make_order, take_back
+from service.intake.orders import make_order, take_back, with_task
 from service.intake.parameters import SegmentationParameters
 from service.intake.upload import Upload
 from service.jobs.job import Job
@@ -82,7 +82,8 @@ async def _submit(
     """Queue the segmentation; the call's deadline is the job's unless the job is to outlive the call."""
     try:
         within = None if detached else context.time_remaining()
-        order = make_order(gateway, parameters, upload, within_seconds=within)
+        settled = await with_task(gateway, parameters, upload)
+        order = make_order(gateway, settled, upload, within_seconds=within)
     except BaseException:
         await upload.wipe()
         raise

@@ -113,7 +113,7 @@ async def test_without_triton_nothing_is_ready_and_the_reason_is_told(start_gate
         assert ready.status_code == 503
         assert ready.json()["reasons"]
         assert (await client.get("/health/live")).status_code == 200
-        (model,) = (await client.get("/v1/models")).json()["models"]
+        model = (await client.get("/v1/models")).json()["models"][0]
         assert not model["ready"]
         answer = await client.post("/v1/segmentations", files=nifti_files(("ct",)), data=SHORT | {"wait": "true"})
         check_problem(answer, "model-unavailable")

@@ -211,7 +211,8 @@ async def test_metrics_tell_of_the_run(gateway: httpx.AsyncClient, finished: dic
 
 
 async def test_models_health_and_documentation(gateway: httpx.AsyncClient) -> None:
-    (model,) = (await gateway.get("/v1/models")).json()["models"]
+    model, *others = (await gateway.get("/v1/models")).json()["models"]
+    assert [other["task"] for other in others] == ["brain", "cardiac", "lesion"]
     assert (model["task"], model["ready"], model["reason"]) == ("oncology", True, "")
     assert [m["slug"] for m in model["modalities"]] == ["ct", "pet", "t1"]
     assert len(model["digest"]) == 64

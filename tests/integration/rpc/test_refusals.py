@@ -9,7 +9,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.api.rpc.v1 import segmentation_pb2 as pb
-from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, zipped
+from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, nifti_files, zipped
 from tests.integration.rpc.conftest import FAST, dicom_stream, nifti_request, open_stub, told
 from tests.servers.gateway import StartGateway
 
@@ -29,9 +29,15 @@ def two_frames() -> bytes:
     return zipped({f"{i}.dcm": dicom_bytes(ds) for i, ds in enumerate(datasets)})
 
 
+def without_task(slug: str) -> pb.SegmentRequest:
+    content = nifti_files((slug,))[slug][1]
+    return pb.SegmentRequest(files=[pb.InputFile(modality=slug, content=content)])
+
+
 BAD: dict[str, tuple[pb.SegmentRequest, grpc.StatusCode, str]] = {
     "unknown task": (nifti_request(task="everything"), CODE.NOT_FOUND, "not-found"),
-    "no task": (pb.SegmentRequest(), CODE.NOT_FOUND, "not-found"),
+    "nothing": (pb.SegmentRequest(), CODE.INVALID_ARGUMENT, "invalid-input"),
+    "no task, and a file of several": (without_task("t1"), CODE.INVALID_ARGUMENT, "invalid-input"),
     "no files": (with_files(), CODE.INVALID_ARGUMENT, "invalid-input"),
     "empty file": (with_files(("", b"")), CODE.INVALID_ARGUMENT, "invalid-input"),
     "no steps": (nifti_request(num_steps=0), CODE.INVALID_ARGUMENT, "invalid-input"),

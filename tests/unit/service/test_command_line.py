@@ -22,7 +22,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("segment", "/does/not/exist", "--out", "x"), "does not exist"),
         (("segment", "--out", "x"), "Nothing to segment"),
         (("segment", ".", "--out", "x", "--task", "everything"), "no task"),
-        (("segment", "--out", "x", "--modality", "flair=a.nii"), "slug"),
+        (("segment", "--out", "x", "--modality", "ultrasound=a.nii"), "slug"),
         (("segment", "--out", "x", "--modality", "ct=a", "ct=b"), "once"),
         (("segment", ".", "--out", "x", "--num-steps", "100000"), "limit"),
         (("segment", ".", "--out", "x", "--sampler", "euler"), "sampler"),

@@ -162,8 +162,8 @@ volumeMounts:
   args:
     - >-
       cp -R /weights /tmp/weights &&
-      exec python -m export --target tensorrt --task {{ $triton.tensorrt.task }}
-      --weights /tmp/weights/{{ $triton.tensorrt.task }}.safetensors --out {{ $triton.models.path }}
+      exec python -m export --target tensorrt{{ with $triton.tensorrt.task }} --task {{ . }}{{ end }}
+      --weights /tmp/weights --out {{ $triton.models.path }}
   env:
     - name: HOME
       value: /tmp

@@ -64,10 +64,8 @@ def test_unknown_names_are_refused_and_not_repeated() -> None:
     assert "DOE" not in str(caught.value)
 
 
-def test_a_task_is_needed_and_must_exist() -> None:
-    with pytest.raises(InvalidInputError) as caught:
-        read_parameters({}, LIMITS)
-    assert "task" in caught.value.message
+def test_a_task_may_be_left_to_the_study_and_must_exist_where_it_is_named() -> None:
+    assert read_parameters({}, LIMITS).task == ""
     with pytest.raises(NotFoundError):
         read_parameters({"task": "everything"}, LIMITS)
 

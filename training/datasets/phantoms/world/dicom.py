@@ -55,4 +55,7 @@ def write_case(case: WorldCase, folder: Path) -> tuple[Path, ...]:
         else:
             sequence = T2_SEQUENCES[case.domain.name] if slug == "t2" else SEQUENCES[slug]
             series[slug] = mr_series(subject, slug, case.grid, image, sequence)
+    for dataset in (ds for datasets in series.values() for ds in datasets):
+        dataset.BodyPartExamined = BODY[case.domain.name].upper()
+        del dataset.Laterality  # none of these has a left and a right
     return save_series(series, folder)
