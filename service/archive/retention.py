@@ -1,17 +1,23 @@
 """What goes when, and what an archive holds: functions for a job to call."""
 
 import time
+from collections.abc import Collection
 
 from service.archive.archive import Archive
 
 
-def delete_study(archive: Archive, study_uid: str) -> int:
+def delete_study(archive: Archive, study_uid: str, *, but: Collection[str] = ()) -> int:
     """Remove a study, its rows first: nobody is led to a file that is gone.
+
+    Args:
+        archive: The archive.
+        study_uid: The study.
+        but: SOPInstanceUIDs of what stays, such as results.
 
     Returns:
         How many instances went.
     """
-    names = [located.name for located in archive.locate(study_uid)]
+    names = [located.name for located in archive.locate(study_uid) if located.sop_uid not in but]
     archive.index.forget(names)
     for name in names:
         archive.files.delete(name)
