@@ -17,7 +17,7 @@ import time
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,6 +47,8 @@ WORK_SECONDS = 3.0
 """After the gateway is ready, a kill comes within this time."""
 START_SECONDS = 5.0
 """Every fifth kill comes within this time after the start of the process instead."""
+AIM_SECONDS = 60.0
+"""How long a moment is waited for that may have passed unseen."""
 GIVE_UP_SECONDS = 600.0
 _NAMES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 app = typer.Typer(add_completion=False)
@@ -82,7 +84,15 @@ def copies(archive: Path, number: int) -> list[dict[str, bytes]]:
     return [dict(_copy(content, str(i)) for content in files) for i in range(number)]
 
 
-def measure(folder: Path, studies: list[dict[str, bytes]], kills: int, *, triton_url: str, seed: int = 0) -> KillReport:
+def measure(
+    folder: Path,
+    studies: list[dict[str, bytes]],
+    kills: int,
+    *,
+    triton_url: str,
+    seed: int = 0,
+    aims: Sequence[str] = (),
+) -> KillReport:
     """Kill a gateway over studies, and look at what is left.
 
     Args:
@@ -91,6 +101,10 @@ def measure(folder: Path, studies: list[dict[str, bytes]], kills: int, *, triton
         kills: How often.
         triton_url: Address of a Triton that lives on.
         seed: Of the moments.
+        aims: Where a study should stand at each kill, as :func:`standing` says it; random moments when empty.
+
+    Raises:
+        RuntimeError: Not even without a kill do all studies succeed.
     """
     expected = _results_without_a_kill(folder / "undisturbed", studies, triton_url)
     report, moments = KillReport(len(studies), kills), random.Random(seed)  # noqa: S311  (no secret)
@@ -101,7 +115,9 @@ def measure(folder: Path, studies: list[dict[str, bytes]], kills: int, *, triton
             due = _sent(number + 1, studies, kills) - _sent(number, studies, kills)
             for study in itertools.islice(left, due):
                 _send(client, study)
-            if number % 5 == 4:
+            if aims:
+                _await_moment(archive / DATABASE, aims[number % len(aims)])
+            elif number % 5 == 4:
                 time.sleep(moments.uniform(0.0, START_SECONDS))
             else:
                 service.wait_ready()
@@ -145,6 +161,16 @@ def standing(database: Path) -> list[str]:
     return found or ["no study in work"]
 
 
+def _await_moment(database: Path, wanted: str) -> None:
+    """Return when a study stands where it is wanted, or after a while."""
+    deadline = time.monotonic() + AIM_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(sqlite3.OperationalError):  # there is no database yet
+            if wanted in standing(database):
+                return
+        time.sleep(0.001)
+
+
 @contextlib.contextmanager
 def _running(folder: Path, triton_url: str) -> Iterator[SupervisedGateway]:
     more = {"ENTRUST_TRITON__URL": triton_url, "ENTRUST_ARCHIVE__FOLDER": str(folder / "archive")}
@@ -163,6 +189,8 @@ def _results_without_a_kill(
         for study in studies:
             _send(client, study)
         found = _finished(client, len(studies))
+    if sum(record["state"] == "succeeded" for record in found.values()) != len(studies):
+        raise RuntimeError("studies fail although nothing is killed")
     return {study_uid: frozenset(record["results"]) for study_uid, record in found.items()}
 
 

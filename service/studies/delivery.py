@@ -31,8 +31,7 @@ class Delivery(Protocol):
         """Hand instances over; doing so again changes nothing.
 
         Raises:
-            EnTrustError: It could not be done; :data:`service.studies.failing.TRANSIENT` says which kinds are tried
-                again.
+            EnTrustError: It could not be done; :func:`service.studies.failing.is_transient` says what is tried again.
         """
         ...
 

@@ -1,6 +1,6 @@
 """Which failures are worth another try: those that time may heal. What a caller or a study got wrong stays wrong."""
 
-from entrust.errors import EnTrustError, ErrorKind, InternalError
+from entrust.errors import DeliveryRefusedError, EnTrustError, ErrorKind, InternalError
 from service.observability.logs import describe_exception, get_logger
 
 log = get_logger(__name__)
@@ -15,6 +15,11 @@ TRANSIENT = frozenset(
 )
 """Kinds that are tried again. Over HTTP all other kinds but ``internal`` are 4xx; ``internal`` is a defect, which comes
 again."""
+
+
+def is_transient(error: EnTrustError) -> bool:
+    """Tell whether trying again later may help."""
+    return error.kind in TRANSIENT and not isinstance(error, DeliveryRefusedError)
 
 
 class Again(Exception):  # noqa: N818  (it asks for something, and tells of no error)

@@ -12,7 +12,7 @@ from service.jobs.job import Failure
 from service.observability.traces import span
 from service.studies.delivery import Delivery
 from service.studies.engine import ENDED, Engine, Json, Workflow
-from service.studies.failing import TRANSIENT, Again, as_error
+from service.studies.failing import Again, as_error, is_transient
 from service.studies.record import Sent, Step, StudyRecord, StudyState
 from service.studies.records import StudyRecords
 from service.studies.steps import Steps
@@ -195,8 +195,9 @@ class Workflows:
                     made = await work(record)
         except Exception as error:  # the boundary of a study's work
             late = isinstance(error, TimeoutError)
-            failure = Failure.of(as_error(_out_of_time(self._max_seconds) if late else error))
-            if (failure.kind in TRANSIENT or isinstance(error, SQLAlchemyError)) and number <= self._engine.retries:
+            told = as_error(_out_of_time(self._max_seconds) if late else error)
+            failure = Failure.of(told)
+            if (is_transient(told) or isinstance(error, SQLAlchemyError)) and number <= self._engine.retries:
                 tell(Move.RETRIED, failure)
                 raise Again from error
             if record is not None:

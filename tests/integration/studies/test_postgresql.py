@@ -11,7 +11,7 @@ from tests.integration.studies.conftest import store, until
 from tests.servers.gateway import StartGateway
 
 Settings = Callable[..., dict[str, Any]]
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 async def test_studies_go_on_after_a_stop_and_the_database_has_one_archive(

@@ -14,7 +14,7 @@ from tests.servers.gateway import RunningGateway, StartGateway
 Settings = Callable[..., dict[str, Any]]
 ENDLESS = {"num_steps": 1000}
 """Of studies that no machine ends by itself."""
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 async def instances(client: RunningGateway, study: str) -> list[str]:
@@ -87,7 +87,7 @@ async def test_a_study_that_cannot_be_done_is_a_dead_letter_at_once_and_can_be_r
         assert 'entrust_study_steps_total{outcome="retried",step="infer"} 0.0' in metrics
         assert 'entrust_study_steps_total{outcome="failed",step="infer"} 1.0' in metrics
         await client.post(f"/v1/studies/{study}:restart")
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(500):
             while (found := await until(client, study, "failed"))["run"] != 2:
                 await asyncio.sleep(0.1)
         page = (await client.get("/v1/studies", params={"state": "failed"})).json()
@@ -113,13 +113,13 @@ async def test_images_go_first_and_results_later(start_gateway: StartGateway, se
     async with start_gateway(**settings(retention_hours=0.0)) as client:
         study = await store(client, dicom_datasets())
         found = await until(client, study, "succeeded", "failed")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(500):
             while not (await until(client, study, "succeeded"))["images_purged"]:
                 await asyncio.sleep(0.1)
         assert sorted(await instances(client, study)) == sorted(found["results"])
         assert (await client.post(f"/v1/studies/{study}:restart")).status_code == 404
     async with start_gateway(**settings(retention_hours=0.0, results_retention_hours=0.0)) as client:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(500):
             while (await client.get(f"/v1/studies/{study}")).status_code != 404:
                 await asyncio.sleep(0.1)
         assert await instances(client, study) == []
