@@ -187,6 +187,13 @@ class Index:
         with self.engine.connect() as connection:
             return [(uid, last) for uid, last in connection.execute(query)]
 
+    def names_until(self, study_uid: str, seconds: float) -> list[tuple[str, str]]:
+        """Return file name and SOPInstanceUID of a study's instances that came until a time (since 1970)."""
+        c = instances.c
+        query = select(c.name, c.SOPInstanceUID).where(c.StudyInstanceUID == study_uid, c.received_seconds <= seconds)
+        with self.engine.connect() as connection:
+            return [(name, sop_uid) for name, sop_uid in connection.execute(query)]
+
     def series_received(self, study_uid: str) -> dict[str, float]:
         """Return when each series of a study last got an instance (seconds since 1970), by SeriesInstanceUID."""
         c = instances.c

@@ -241,10 +241,6 @@ class StudyRecords:
             connection.execute(delete(targets).where(targets.c.name == name))
             connection.execute(delete(studies).where(studies.c.name == name))
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
-
     def _update(self, connection: Connection, record_id: str, values: Mapping[str, Any]) -> bool:
         active = studies.c.state.in_(ACTIVE)
         return bool(connection.execute(update(studies).where(_of(record_id), active).values(values)).rowcount)

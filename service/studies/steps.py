@@ -167,9 +167,16 @@ class Steps:
         return await asyncio.to_thread(store)
 
     def files(self, record: StudyRecord) -> Sequence[Path]:
-        """Return where the results of a study lie."""
+        """Return where the results of a study lie.
+
+        Raises:
+            NotFoundError: They are gone.
+        """
         wanted = {ref.sop_instance_uid for ref in record.results}
-        return [self._archive.path(one) for one in self._archive.locate(record.study_uid) if one.sop_uid in wanted]
+        found = [self._archive.path(one) for one in self._archive.locate(record.study_uid) if one.sop_uid in wanted]
+        if len(found) < len(wanted):
+            raise NotFoundError("The study's results are not here any more.", fix="Send the study again.")
+        return found
 
     def clear(self, record_id: str) -> None:
         """Remove what a run needs no more."""

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from service.studies.records import StudyRecords
 from service.studies.steps import FOLDER, Steps, StudyParameters
 from service.studies.tables import database_url, open_tables
 from service.studies.transitions import Listener, Move, Transition, Transitions
-from service.studies.watcher import Watcher
+from service.studies.watcher import LOOK_SECONDS, Watcher
 from service.studies.workflows import Workflows
 
 log = get_logger(__name__)
@@ -215,15 +215,6 @@ class Housekeeping:
         self._metrics = metrics
         self._settings = settings
 
-    async def run(self) -> None:
-        """Go on until cancelled."""
-        while True:
-            try:
-                await asyncio.to_thread(self.once)
-            except Exception as error:  # the boundary of background work: the next time may do better
-                log.error("study-housekeeping-broke", **describe_exception(error))
-            await asyncio.sleep(HOUSEKEEPING_SECONDS)
-
     def once(self, now: float | None = None) -> None:
         """Do all of it once."""
         now = time.time() if now is None else now
@@ -239,13 +230,16 @@ class Housekeeping:
     def _purge(self, now: float) -> None:
         settings = self._settings
         if settings.images_seconds is not None:
-            for record in self._records.over(now - settings.images_seconds, with_images=True):
-                delete_study(self._archive, record.study_uid, but={ref.sop_instance_uid for ref in record.results})
+            until = now - settings.images_seconds
+            for record in self._records.over(until, with_images=True):
+                results = {ref.sop_instance_uid for ref in record.results}
+                delete_study(self._archive, record.study_uid, but=results, received_until=until)
                 self._records.purged(record.name)
                 self._transitions.tell(Transition(record.id, record.study_uid, Move.PURGED, task=record.task))
         if settings.results_seconds is not None:
-            for record in self._records.over(now - settings.results_seconds, with_images=False):
-                delete_study(self._archive, record.study_uid)
+            until = now - settings.results_seconds
+            for record in self._records.over(until, with_images=False):
+                delete_study(self._archive, record.study_uid, received_until=until)
                 self._engine.forget(f"{record.name}-")
                 self._records.forget(record.name)
 
@@ -283,25 +277,39 @@ async def open_studies(
     where = database_url(url or f"sqlite:///{folder / DATABASE_FILE}")
     transitions = Transitions(metrics, *listeners)
     async with _sole(folder / LOCK_FILE):
-        records = StudyRecords(await asyncio.to_thread(open_tables, where))
-        with contextlib.closing(records):
-            steps = Steps(archive, pipeline, rules, limits, settings.parameters, metrics)
-            engine = Engine(where, f"entrust-{archive.files.name('')[:16]}", settings.engine)
-            workflows = Workflows(engine, records, steps, delivery, transitions, max_seconds=settings.max_seconds)
-            studies = Studies(archive, records, workflows, transitions)
-            looks = folder / f"{FOLDER}-looks"
-            watcher = Watcher(archive, records, rules, limits, looks, studies.begin)
-            housekeeping = Housekeeping(archive, records, workflows, engine, steps, transitions, metrics, settings)
-            shutil.rmtree(looks, ignore_errors=True)
-            await workflows.start(concurrency=settings.concurrency, deliveries=settings.deliveries)
-            background = [asyncio.create_task(work, name="studies") for work in (watcher.run(), housekeeping.run())]
-            try:
-                yield studies
-            finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
-                await asyncio.to_thread(engine.stop)
+        owner = f"entrust-{archive.files.name('')[:16]}"
+        records = StudyRecords(await asyncio.to_thread(open_tables, where, owner))
+        steps = Steps(archive, pipeline, rules, limits, settings.parameters, metrics)
+        engine = Engine(where, owner, settings.engine)
+        workflows = Workflows(engine, records, steps, delivery, transitions, max_seconds=settings.max_seconds)
+        studies = Studies(archive, records, workflows, transitions)
+        looks = folder / f"{FOLDER}-looks"
+        watcher = Watcher(archive, records, rules, limits, looks, studies.begin)
+        housekeeping = Housekeeping(archive, records, workflows, engine, steps, transitions, metrics, settings)
+        shutil.rmtree(looks, ignore_errors=True)
+        await workflows.start(concurrency=settings.concurrency, deliveries=settings.deliveries)
+        stop = asyncio.Event()
+        background = [
+            asyncio.create_task(repeat(watcher.look, LOOK_SECONDS, stop), name="studies-watcher"),
+            asyncio.create_task(repeat(housekeeping.once, HOUSEKEEPING_SECONDS, stop), name="studies-housekeeping"),
+        ]
+        try:
+            yield studies
+        finally:
+            stop.set()
+            await asyncio.gather(*background)
+            await asyncio.to_thread(engine.stop)
+
+
+async def repeat(work: Callable[[], None], seconds: float, stop: asyncio.Event) -> None:
+    """Do some work in a thread, now and again, until told to stop; what is being done then is done to its end."""
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(work)
+        except Exception as error:  # the boundary of background work: the next time may do better
+            log.error("study-background-broke", **describe_exception(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
 
 
 @contextlib.asynccontextmanager

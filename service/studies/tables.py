@@ -1,8 +1,10 @@
 """The tables of studies, in the same database as the workflows."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Engine, Float, MetaData, Table, Text, create_engine, event
+from sqlalchemy import BigInteger, Boolean, Column, Engine, Float, MetaData, Table, Text, create_engine, event, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from entrust.errors import InvalidInputError
@@ -47,6 +49,9 @@ targets = Table(
     Column("failure", Text()),
 )
 
+owners = Table("entrust_owner", metadata, Column("place", BigInteger(), primary_key=True), Column("owner", Text()))
+"""One row: the archive to which all of this belongs."""
+
 
 def database_url(url: str) -> str:
     """Return a database's address with the driver that is installed.
@@ -64,17 +69,19 @@ def database_url(url: str) -> str:
         ) from None
 
 
-def open_tables(url: str) -> Engine:
+def open_tables(url: str, owner: str) -> Engine:
     """Connect, and make the tables that are not there yet.
 
     Args:
         url: From :func:`database_url`.
+        owner: Name of the archive whose studies these are.
 
     Raises:
-        InvalidInputError: The database cannot be used.
+        InvalidInputError: The database cannot be used, or is another archive's.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=True)
+        # A connection for each transaction: there are few, and none is open when a thread outlives the engine.
+        engine = create_engine(url, poolclass=NullPool)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", set_up_sqlite)
         with engine.begin() as connection:
@@ -82,8 +89,16 @@ def open_tables(url: str) -> Engine:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
+            insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+            connection.execute(insert(owners).values(place=1, owner=owner).on_conflict_do_nothing())
+            found = connection.execute(select(owners.c.owner)).scalar_one()
     except SQLAlchemyError as error:
         raise InvalidInputError(
             f"The database of studies cannot be used ({type(error).__name__}).", fix="See ENTRUST_DATABASE__URL."
         ) from None
+    if found != owner:
+        raise InvalidInputError(
+            "The database keeps the studies of another archive.",
+            fix="Set ENTRUST_DATABASE__URL to a database that no other archive uses.",
+        )
     return engine

@@ -4,7 +4,6 @@ The archive is the only source: whatever a door has told a sender is stored lies
 A gateway that was killed finds there all that it had not begun, and no door needs to know of studies.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ _OVERLAP_SECONDS = 30.0
 """The index is written in batches: what came a little earlier may be seen a little later."""
 _LATER_SECONDS = 5.0
 _UNREADABLE_SECONDS = 60.0
+_BROKEN_SECONDS = 60.0
 Begin = Callable[[StudyRecord, Priority], object]
 
 
@@ -63,26 +63,30 @@ class Watcher:
         self._folder = folder
         self._begin = begin
         self._watched: dict[str, _Watched] = {}
+        self._noticed: dict[str, float] = {}
         self._seen_seconds = 0.0
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        while True:
-            try:
-                await asyncio.to_thread(self.look)
-            except Exception as error:  # the boundary of background work: the next look may do better
-                log.error("study-watch-broke", **describe_exception(error))
-            await asyncio.sleep(LOOK_SECONDS)
 
     def look(self, now: float | None = None) -> None:
         """Look once: at what has arrived, and at the studies that are due."""
         now = time.time() if now is None else now
-        for study_uid, received_seconds in self._archive.index.received_since(self._seen_seconds - _OVERLAP_SECONDS):
-            self._seen_seconds = max(self._seen_seconds, received_seconds)
-            self._notice(study_uid, received_seconds, now)
+        complete = self._archive.reconciled  # asked first: until then older instances may yet come to light
+        since = self._seen_seconds - _OVERLAP_SECONDS
+        for study_uid, received_seconds in self._archive.index.received_since(since):
+            if self._noticed.get(study_uid) != received_seconds:
+                self._notice(study_uid, received_seconds, now)
+                self._noticed[study_uid] = received_seconds
+        if complete:
+            self._seen_seconds = max((self._seen_seconds, *self._noticed.values()))
+            horizon = self._seen_seconds - _OVERLAP_SECONDS
+            self._noticed = {uid: seconds for uid, seconds in self._noticed.items() if seconds > horizon}
         for study_uid, watched in list(self._watched.items()):
-            if watched.look_at_seconds <= now:
+            if watched.look_at_seconds > now:
+                continue
+            try:
                 self._assess(study_uid, watched, now)
+            except Exception as error:  # a boundary: one study that breaks us must not keep out the others
+                log.error("study-look-broke", **describe_exception(error))
+                watched.look_at_seconds = now + _BROKEN_SECONDS
 
     def _notice(self, study_uid: str, received_seconds: float, now: float) -> None:
         watched = self._watched.get(study_uid)

@@ -20,6 +20,5 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[StudyRecords]:
-    with contextlib.closing(StudyRecords(open_tables(database_url(f"sqlite:///{tmp_path / 'studies'}")))) as opened:
-        yield opened
+def records(tmp_path: Path) -> StudyRecords:
+    return StudyRecords(open_tables(database_url(f"sqlite:///{tmp_path / 'studies'}"), "archive"))

@@ -1,6 +1,8 @@
 """When a study that arrives is begun; the clock is an argument."""
 
 import contextlib
+import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from pydicom.dataset import Dataset
 
 from entrust.contract import TASKS
 from service.archive import Archive, Watermark
+from service.archive.archive import INDEX_FILE
 from service.ingest import IngestLimits
 from service.jobs.job import Priority
 from service.selection import load_rules, with_quiet_seconds
@@ -143,6 +146,30 @@ def test_what_was_not_begun_before_a_kill_is_found_again(watched: Watched, tmp_p
     third.watcher.look(time.time() + 61)
     third.watcher.look(time.time() + 200)
     assert third.begun == []
+
+
+def test_what_comes_to_light_late_after_a_kill_is_found(
+    records: StudyRecords, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index is brought up to date while instances arrive; what lay on the disk is older than these."""
+    with contextlib.closing(Archive(tmp_path / "archive", watermark=Watermark(1.0, 0))) as archive:
+        old = Watched(archive, records, tmp_path).store(dicom_datasets())
+        hour_ago = time.time() - 3600
+        for located in archive.locate(old):
+            os.utime(archive.path(located), (hour_ago, hour_ago))
+    (tmp_path / "archive" / INDEX_FILE).unlink()
+    gate, reconcile = threading.Event(), Archive.reconcile
+    monkeypatch.setattr(Archive, "reconcile", lambda archive: (gate.wait(), reconcile(archive))[1])
+    with contextlib.closing(Archive(tmp_path / "archive", watermark=Watermark(1.0, 0))) as archive:
+        watched = Watched(archive, records, tmp_path)
+        new = watched.store(dicom_datasets())
+        watched.watcher.look(time.time())
+        gate.set()
+        while not archive.reconciled:
+            time.sleep(0.01)
+        watched.watcher.look(time.time())
+        watched.watcher.look(time.time() + 100)
+        assert {study for study, _ in watched.begun} == {old, new}
 
 
 def test_a_study_that_cannot_be_read_is_left_with_its_reason(watched: Watched) -> None:
