@@ -49,7 +49,7 @@ START_SECONDS = 5.0
 """Every fifth kill comes within this time after the start of the process instead."""
 AIM_SECONDS = 60.0
 """How long a moment is waited for that may have passed unseen."""
-GIVE_UP_SECONDS = 600.0
+GIVE_UP_SECONDS = 1800.0
 _NAMES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 app = typer.Typer(add_completion=False)
 
