@@ -185,6 +185,7 @@ class Engine:
             "log_level": "ERROR",
             "max_executor_threads": 32,
             "enable_otlp": False,
+            "use_listen_notify": False,  # nothing here waits for messages; a pooler in between may not pass them on
         }
 
 
