@@ -132,12 +132,13 @@ class Watcher:
             self._wait(record, watched, max(found.look_again_at_seconds, soonest), found.reason)
 
     def _judge(self, record: StudyRecord, now: float) -> Completeness:
+        # Times first: a series without one has come since, for one that is purged meanwhile still has its own.
+        self._archive.flush()
+        received = self._archive.index.series_received(record.study_uid)
         folder = self._folder / f"look-{record.name}"
         link_study(self._archive, record.study_uid, folder)
         series = inspect_study(folder, limits=self._limits)
-        received = self._archive.index.series_received(record.study_uid)
-        latest = max(received.values(), default=now)
-        arrivals: Sequence[Arrival] = [Arrival(one, received.get(one.uid, latest)) for one in series]
+        arrivals: Sequence[Arrival] = [Arrival(one, received.get(one.uid, now)) for one in series]
         return completeness(
             arrivals, self._rules, TASKS, now_seconds=now,
             done_at_seconds=record.considered_seconds if record.run else None,

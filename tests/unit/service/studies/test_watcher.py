@@ -14,12 +14,14 @@ from pydicom.dataset import Dataset
 from entrust.contract import TASKS
 from service.archive import Archive, Watermark
 from service.archive.archive import INDEX_FILE
+from service.archive.retention import delete_study
 from service.ingest import IngestLimits
 from service.jobs.job import Priority
 from service.selection import load_rules, with_quiet_seconds
 from service.selection.guard import MANUFACTURER, PRODUCT
 from service.studies.record import StudyRecord, StudyState
 from service.studies.records import StudyRecords
+from service.studies.steps import link_study
 from service.studies.watcher import Watcher
 from tests.factories.studies import dicom_bytes, dicom_datasets
 
@@ -115,6 +117,27 @@ def test_results_that_arrive_in_a_study_do_not_begin_it_again(watched: Watched) 
         watched.watcher.look(time.time() + seconds)
     assert len(watched.begun) == 1
     assert watched.records.get(study_uid=study).state is StudyState.SUCCEEDED
+
+
+def test_a_purge_during_a_look_begins_nothing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = dicom_datasets()
+    study = watched.store(datasets)
+    watched.watcher.look(time.time())
+    watched.watcher.look(time.time() + 61)
+    watched.end(study)
+    (result, *_) = dicom_datasets(("ct",), {"Manufacturer": MANUFACTURER, "ManufacturerModelName": PRODUCT})
+    result.StudyInstanceUID, result.PatientID = study, datasets[0].PatientID
+    watched.store([result])
+
+    def purged_meanwhile(archive: Archive, study_uid: str, folder: Path) -> int:
+        found = link_study(archive, study_uid, folder)
+        delete_study(archive, study_uid, but={str(result.SOPInstanceUID)})
+        return found
+
+    monkeypatch.setattr("service.studies.watcher.link_study", purged_meanwhile)
+    watched.watcher.look(time.time() + 62)
+    watched.watcher.look(time.time() + 200)
+    assert len(watched.begun) == 1
 
 
 def test_a_series_that_comes_late_begins_the_study_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
