@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart rules-schema proto \
-	release-proto serve load load-quick train training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
+	release-proto serve load load-quick kill-studies train training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?=
@@ -83,6 +83,9 @@ load: $(VENV)/.development triton  ## load, overload and kill a service on this 
 load-quick: $(VENV)/.development triton  ## a minute of the same, into out/load; its numbers mean nothing
 	@deploy/scripts/install-system-tools $(PROMETHEUS)
 	$(BIN)/python -m loadtests --quick
+
+kill-studies: $(VENV)/.development triton  ## kill a gateway 200 times over 50 studies, and count what is lost (an hour)
+	$(BIN)/python -m loadtests.study_kills
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve

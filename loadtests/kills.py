@@ -87,7 +87,7 @@ def measure_kills(
     with contextlib.ExitStack() as stack:
         more = dict(settings or {})
         if target == "gateway beside its Triton":
-            more["ENTRUST_TRITON__URL"] = stack.enter_context(_triton_apart())
+            more["ENTRUST_TRITON__URL"] = stack.enter_context(triton_apart())
         service = stack.enter_context(running_service(folder / "service", more))
         client = stack.enter_context(httpx.Client(base_url=service.url, timeout=GIVE_UP_SECONDS, trust_env=False))
         seconds = LOAD_SECONDS * times
@@ -158,7 +158,7 @@ def _mask(client: httpx.Client, job: str) -> bytes | None:
 
 
 @contextlib.contextmanager
-def _triton_apart() -> Iterator[str]:
+def triton_apart() -> Iterator[str]:
     """Run a supervised Triton in this process, as a pod's other container would; give its address."""
     ready, stop, address = threading.Event(), threading.Event(), [""]
 

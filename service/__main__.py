@@ -1,4 +1,5 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``.
+"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``,
+``entrust studies``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -34,6 +35,7 @@ from service.observability.traces import span
 from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
 from service.startup import make_metrics, open_triton
+from service.studies_command import commands as studies_commands
 from service.summary import Summary
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ cli = typer.Typer(
     help="Segment multi-modality studies, and say where and why the answer may be wrong. Research use only.",
 )
 cli.add_typer(rules_commands, name="rules")
+cli.add_typer(studies_commands, name="studies")
 out = Console()
 err = Console(stderr=True)
 

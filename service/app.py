@@ -40,9 +40,13 @@ from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
-from service.selection import load_rules
+from service.selection import load_rules, with_quiet_seconds
 from service.settings import Settings
 from service.startup import open_triton
+from service.studies import NoDelivery, Studies
+from service.studies.engine import EngineSettings
+from service.studies.steps import StudyParameters
+from service.studies.studies import StudiesSettings, open_studies
 
 log = get_logger(__name__)
 _WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
@@ -152,6 +156,45 @@ def open_dimse(
 
 
 @contextlib.asynccontextmanager
+async def open_archive_studies(
+    settings: Settings, metrics: Metrics, archive: Archive | None, pipeline: Pipeline
+) -> AsyncIterator[Studies | None]:
+    """Work on the studies of the archive; None where there is none, or studies are not to be worked on.
+
+    Raises:
+        InvalidInputError: The database cannot be used, or another gateway works on the same studies.
+    """
+    asked = settings.studies
+    if archive is None or not asked.enabled:
+        yield None
+        return
+    rules = pipeline.rules if asked.quiet_seconds is None else with_quiet_seconds(pipeline.rules, asked.quiet_seconds)
+    async with open_studies(
+        archive,
+        pipeline,
+        rules,
+        ingest_limits(settings),
+        metrics,
+        NoDelivery(),
+        StudiesSettings(
+            parameters=StudyParameters(asked.num_hypotheses, asked.num_steps),
+            engine=EngineSettings(asked.retries, asked.retry_seconds, asked.max_interruptions),
+            concurrency=asked.concurrency,
+            deliveries=asked.deliveries,
+            max_seconds=asked.max_step_seconds,
+            images_seconds=_seconds(asked.retention_hours),
+            results_seconds=_seconds(asked.results_retention_hours),
+        ),
+        url=settings.database.url.get_secret_value(),
+    ) as studies:
+        yield studies
+
+
+def _seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600.0
+
+
+@contextlib.asynccontextmanager
 async def open_gateway(
     settings: Settings,
     metrics: Metrics,
@@ -176,7 +219,10 @@ async def open_gateway(
     with contextlib.ExitStack() as folders:
         folder = folders.enter_context(work_folder(jobs.work_folder))
         shelf = folders.enter_context(open_folder(jobs.results_folder)) if jobs.results_folder else None
-        async with open_pipeline(settings, metrics, triton_url) as pipeline:
+        async with (
+            open_pipeline(settings, metrics, triton_url) as pipeline,
+            open_archive_studies(settings, metrics, archive, pipeline) as studies,
+        ):
             store = MemoryJobStore(
                 max_queued=jobs.max_queued,
                 retention_seconds=jobs.retention_seconds,
@@ -206,6 +252,7 @@ async def open_gateway(
                     work_folder=folder,
                     public_url=settings.rest.public_url,
                     archive=archive,
+                    studies=studies,
                 )
             finally:
                 await runner.stop(0.0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from service.observability.metrics import Metrics
 from service.prepare import describe_appearance, prepare_case
 from service.selection import Rules, Selection, select, settle_task, task_of_modalities, tasks_with
 from service.study import Case, Study
-from service.summary import Provenance
+from service.summary import Provenance, Summary
 from service.trust import summarise
 
 STAGES = ("ingest", "prepare", "inference", "trust", "encode")
@@ -98,6 +98,25 @@ def hindrances(states: Sequence[ModelState]) -> list[str]:
     return [state.reason for state in states if state.deployed and state.card is None]
 
 
+@dataclass(frozen=True, eq=False)
+class Inferred:
+    """What the networks made of a study: all that its files are written from.
+
+    Attributes:
+        case: The prepared study.
+        trust_map: The answer, on the case's grid.
+        summary: The answer in words and numbers.
+        card: The weights.
+        provenance: How they were run.
+    """
+
+    case: Case
+    trust_map: TrustMap
+    summary: Summary
+    card: ModelCard
+    provenance: Provenance
+
+
 class Pipeline:
     """Takes a study from bytes to result files.
 
@@ -155,17 +174,53 @@ class Pipeline:
             EnTrustError: Whatever stands in the way, by its kind.
         """
         run = _Run(self._activities, request.task, on_progress, cancelled or asyncio.Event())
+        inferred = await self._infer(run, request, source)
+        return await self._encode(run, inferred, request.extra_results)
+
+    async def infer(self, request: SegmentationRequest, source: Source) -> Inferred:
+        """Do the first half of :meth:`segment`: all but the files.
+
+        Raises:
+            EnTrustError: As :meth:`segment`.
+        """
+        return await self._infer(self._run(request.task), request, source)
+
+    async def prepare(self, request: SegmentationRequest, source: Source) -> Case:
+        """Prepare a study as :meth:`infer` does.
+
+        Raises:
+            EnTrustError: As :meth:`segment`.
+        """
+        return await self._prepare(self._run(request.task), request, source)
+
+    async def encode(self, inferred: Inferred, extras: Collection[Extra] = ()) -> tuple[ResultFile, ...]:
+        """Do the second half of :meth:`segment`: the files.
+
+        Raises:
+            InternalError: A DICOM result does not agree with its sources.
+        """
+        return await self._encode(self._run(inferred.case.task.name), inferred, extras)
+
+    def _run(self, task: str) -> "_Run":
+        return _Run(self._activities, task, lambda _stage, _step, _of: None, asyncio.Event())
+
+    async def _prepare(self, run: "_Run", request: SegmentationRequest, source: Source) -> Case:
         task = get_task(request.task)
         await self._check_deployed(task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
         with run.stage("prepare"):
-            case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
+            case = await run.in_thread(prepare_study, study, get_task(request.task), self.rules, request.assignment)
             if request.extra_results and not case.reference.datasets:  # told before the long work begins
                 raise InvalidInputError(
                     "Further DICOM results were asked for, but the study did not come as DICOM.",
                     fix="Send DICOM, or ask for no extra_results.",
                 )
+        return case
+
+    async def _infer(self, run: "_Run", request: SegmentationRequest, source: Source) -> Inferred:
+        case = await self._prepare(run, request, source)
+        task = case.task
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)
         appearance = await run.in_thread(describe_appearance, case)
@@ -185,7 +240,7 @@ class Pipeline:
                 num_steps=request.num_steps,
                 seed=request.seed,
                 sampler=request.sampler,
-                on_progress=on_progress,
+                on_progress=run.on_progress,
                 cancelled=run.cancelled,
                 chunk=self._chunk,
                 precision=self._precision,
@@ -207,10 +262,14 @@ class Pipeline:
             complete=not case.missing,
             digest=card.digest,
         )
+        summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
+        return Inferred(case, trust_map, summary, card, provenance)
+
+    async def _encode(self, run: "_Run", inferred: Inferred, extras: Collection[Extra]) -> tuple[ResultFile, ...]:
         with run.stage("encode"):
-            summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
-            files = await run.in_thread(encode, case, trust_map, summary, card, provenance, request.extra_results)
-            return tuple(files)
+            return await run.in_thread(
+                encode, inferred.case, inferred.trust_map, inferred.summary, inferred.card, inferred.provenance, extras
+            )
 
     async def explain_selection(self, source: Path, rules: Rules, *, task: str = "") -> Selection:
         """Say what rules make of a study, without segmenting it.
@@ -288,18 +347,18 @@ class _Run:
         self.cancelled = cancelled
         self.stages_seconds: dict[str, float] = {}
         self._activities = activities
+        self.on_progress = on_progress
         self._task = task
-        self._on_progress = on_progress
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self.check()
-        self._on_progress(name, 0, 1)
+        self.on_progress(name, 0, 1)
         started = time.perf_counter()
         with self._activities.stage(task=self._task, stage=name):
             yield
         self.stages_seconds[name] = time.perf_counter() - started
-        self._on_progress(name, 1, 1)
+        self.on_progress(name, 1, 1)
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self.check()

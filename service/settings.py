@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from entrust.errors import InvalidInputError
@@ -165,6 +165,55 @@ class ArchiveSettings(_Group):
     min_free_bytes: int = Field(default=1024 * MEBIBYTE, ge=0, le=1024 * 1024 * MEBIBYTE)
 
 
+class DatabaseSettings(_Group):
+    """Where the state of studies is kept.
+
+    Attributes:
+        url: ``postgresql://user:password@host/name``; a file in the archive's folder when empty.
+    """
+
+    url: SecretStr = SecretStr("")
+
+
+class StudiesSettings(_Group):
+    """What becomes of the studies that the archive gets.
+
+    Attributes:
+        enabled: Whether they are segmented; it needs an archive.
+        concurrency: Studies at a time.
+        deliveries: Deliveries at a time.
+        num_hypotheses: K; the task's default when not set.
+        num_steps: S; the task's default when not set.
+        quiet_seconds: Silence after which a study is complete, in place of ``quiet_seconds`` in the selection rules.
+        retries: How often a step is tried again after a failure that may heal.
+        retry_seconds: Before the first time; each further time after twice as long.
+        max_interruptions: How often the gateway may die over one study before it becomes a dead letter.
+        max_step_seconds: Longest duration of one attempt at a step.
+        retention_hours: How long images stay after their study has ended; for ever when not set.
+        results_retention_hours: How long results and records stay; for ever when not set.
+    """
+
+    enabled: bool = True
+    concurrency: int = Field(default=1, ge=1, le=64)
+    deliveries: int = Field(default=8, ge=1, le=256)
+    num_hypotheses: int | None = Field(default=None, ge=1, le=256)
+    num_steps: int | None = Field(default=None, ge=1, le=1000)
+    quiet_seconds: float | None = Field(default=None, ge=1.0, le=86_400.0)
+    retries: int = Field(default=8, ge=0, le=100)
+    retry_seconds: float = Field(default=2.0, ge=0.01, le=3600.0)
+    max_interruptions: int = Field(default=20, ge=1, le=10_000)
+    max_step_seconds: float = Field(default=1800.0, gt=0.0, le=86_400.0)
+    retention_hours: float | None = Field(default=None, ge=0.0, le=24.0 * 3660)
+    results_retention_hours: float | None = Field(default=None, ge=0.0, le=24.0 * 3660)
+
+    @model_validator(mode="after")
+    def _results_outlive_images(self) -> "StudiesSettings":
+        images, results = self.retention_hours, self.results_retention_hours
+        if results is not None and (images is None or results < images):
+            raise ValueError("results_retention_hours needs retention_hours, and is not shorter")
+        return self
+
+
 AE_TITLE = r"[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?"
 """Printable characters without a backslash, 16 at most, no space at the ends (PS3.5 6.2, AE)."""
 
@@ -300,6 +349,8 @@ class Settings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     jobs: JobsSettings = JobsSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    studies: StudiesSettings = StudiesSettings()
     dimse: DimseSettings = DimseSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()

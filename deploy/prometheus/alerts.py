@@ -182,6 +182,16 @@ ALERTS: tuple[Alert, ...] = (
         "When it is full, callers are refused with 429 and asked to come again.",
     ),
     Alert(
+        "EntrustStudiesFailed", 'sum by (instance) (entrust_studies{state="failed"}) > 0', "5m", "warning",
+        "{{ $value }} studies at {{ $labels.instance }} are dead letters.",
+        "They failed in a way that time does not heal, or for too long; nothing more happens to them by itself.",
+    ),
+    Alert(
+        "EntrustStudiesWait", "max by (instance) (entrust_studies_oldest_queued_seconds) > 1800", "5m", "warning",
+        "A study at {{ $labels.instance }} has waited for {{ $value | humanizeDuration }}.",
+        "Studies from the PACS arrive faster than they are segmented, or nothing is segmented at all.",
+    ),
+    Alert(
         "EntrustStubDied", "sum by (instance, model) (increase(entrust_triton_stub_deaths_total[15m])) > 0", "0m",
         "warning",
         "A process of model {{ $labels.model }} at {{ $labels.instance }} died.",
@@ -189,7 +199,8 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "EntrustNoStudiesInWorkingHours",
-        f"sum(increase(entrust_jobs_accepted_total[2h])) == 0 and on () {WORKING_HOURS} == 1\n"
+        'sum(increase({__name__=~"entrust_jobs_accepted_total|entrust_studies_finished_total"}[2h])) == 0\n'
+        f"and on () {WORKING_HOURS} == 1\n"
         f"and on () {WORKING_HOURS} offset 2h == 1",
         "5m", "warning",
         "No study has come in for two working hours.",

@@ -70,6 +70,7 @@ class Archive:
         self._writing = threading.Lock()
         self._arrived = threading.Event()
         self._stopping = threading.Event()
+        self._reconciled = threading.Event()
         self._writer = threading.Thread(target=self._write_index, name="archive-index", daemon=True)
         self._writer.start()
 
@@ -189,6 +190,11 @@ class Archive:
         self.index.forget(gone)
         return changed + len(gone)
 
+    @property
+    def reconciled(self) -> bool:
+        """Whether the index knows by now what lay on the disk when this process began."""
+        return self._reconciled.is_set()
+
     def close(self) -> None:
         """Write what is left of the index, and close it."""
         self._stopping.set()
@@ -214,7 +220,8 @@ class Archive:
 
         While instances come one upon the other, indexing them would only slow down their senders.
         """
-        self._attempt(self.reconcile)
+        if self._attempt(self.reconcile):
+            self._reconciled.set()
         while not self._stopping.is_set():
             self._arrived.wait()
             seen = -1

@@ -69,7 +69,7 @@ def open_database(url: str) -> Engine:
     try:
         engine = create_engine(url)
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _set_up_sqlite)
+            event.listen(engine, "connect", set_up_sqlite)
         with engine.begin() as connection:
             for table in metadata.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
@@ -179,6 +179,32 @@ class Index:
         with self.engine.connect() as connection:
             return connection.execute(query).scalar()
 
+    def received_since(self, seconds: float) -> list[tuple[str, float]]:
+        """Return the studies that got an instance after a time, with the time of their last one (since 1970)."""
+        query = select(studies.c.StudyInstanceUID, studies.c.last_received_seconds).where(
+            studies.c.last_received_seconds > seconds
+        )
+        with self.engine.connect() as connection:
+            return [(uid, last) for uid, last in connection.execute(query)]
+
+    def names_until(self, study_uid: str, seconds: float) -> list[tuple[str, str]]:
+        """Return file name and SOPInstanceUID of a study's instances that came until a time (since 1970)."""
+        c = instances.c
+        query = select(c.name, c.SOPInstanceUID).where(c.StudyInstanceUID == study_uid, c.received_seconds <= seconds)
+        with self.engine.connect() as connection:
+            return [(name, sop_uid) for name, sop_uid in connection.execute(query)]
+
+    def series_received(self, study_uid: str) -> dict[str, float]:
+        """Return when each series of a study last got an instance (seconds since 1970), by SeriesInstanceUID."""
+        c = instances.c
+        query = (
+            select(c.SeriesInstanceUID, func.max(c.received_seconds))
+            .where(c.StudyInstanceUID == study_uid)
+            .group_by(c.SeriesInstanceUID)
+        )
+        with self.engine.connect() as connection:
+            return {str(uid): float(last) for uid, last in connection.execute(query)}
+
     def oldest_studies(self) -> list[tuple[str, float, int]]:
         """Return every study with the time of its last instance and its size in bytes, the longest untouched first."""
         query = (
@@ -219,7 +245,7 @@ def _drop_empty(connection: Connection) -> None:
     )
 
 
-def _set_up_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
+def set_up_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     """Let readers and one writer work at a time; a crash may cost rows, never the file, and rows come back."""
     cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 30000"):

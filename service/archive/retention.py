@@ -1,17 +1,29 @@
 """What goes when, and what an archive holds: functions for a job to call."""
 
+import math
 import time
+from collections.abc import Collection
 
 from service.archive.archive import Archive
 
 
-def delete_study(archive: Archive, study_uid: str) -> int:
+def delete_study(
+    archive: Archive, study_uid: str, *, but: Collection[str] = (), received_until: float = math.inf
+) -> int:
     """Remove a study, its rows first: nobody is led to a file that is gone.
+
+    Args:
+        archive: The archive.
+        study_uid: The study.
+        but: SOPInstanceUIDs of what stays, such as results.
+        received_until: Instances that came later stay: somebody may have been told just now that they are kept.
 
     Returns:
         How many instances went.
     """
-    names = [located.name for located in archive.locate(study_uid)]
+    archive.flush()
+    found = archive.index.names_until(study_uid, received_until)
+    names = [name for name, sop_uid in found if sop_uid not in but]
     archive.index.forget(names)
     for name in names:
         archive.files.delete(name)

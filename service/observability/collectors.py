@@ -17,6 +17,10 @@ STORE_DOORS = ("dicomweb", "dimse", "gateway")
 """Ways into the archive; by `gateway` come results of this gateway's own."""
 STORE_OUTCOMES = ("stored", "duplicate", "refused")
 ASSOCIATION_OUTCOMES = ("released", "aborted", "rejected", "no-space")
+STUDY_STATES = ("receiving", "queued", "running", "succeeded", "failed", "cancelled", "ignored")
+STUDY_STEPS = ("receive", "select", "infer", "encode", "keep", "deliver", "confirm")
+STUDY_OUTCOMES = ("succeeded", "failed", "cancelled")
+STEP_OUTCOMES = ("done", "retried", "failed")
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
 CANARY_OUTCOMES = ("ok", "wrong", "late")
 REPAIRS = ("reload", "restart")
@@ -67,6 +71,15 @@ def start_process(collectors: Collectors, states: Iterable[str], models: Iterabl
         collectors.start("entrust_archive_store_duration_seconds", door)
         for outcome in STORE_OUTCOMES:
             collectors.start("entrust_archive_instances_total", door, outcome)
+    for state in STUDY_STATES:
+        collectors.start("entrust_studies", state)
+    for outcome in STUDY_OUTCOMES:
+        collectors.start("entrust_studies_finished_total", outcome)
+        collectors.start("entrust_study_duration_seconds", outcome)
+    for step in STUDY_STEPS:
+        collectors.start("entrust_study_step_duration_seconds", step)
+        for outcome in STEP_OUTCOMES:
+            collectors.start("entrust_study_steps_total", step, outcome)
     for outcome in ASSOCIATION_OUTCOMES:
         collectors.start("entrust_associations_ended_total", outcome)
     for kind in ErrorKind:

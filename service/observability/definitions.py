@@ -40,9 +40,10 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, ARCHIVE, JOBS, SAMPLING, TRITON = (
+DOORS, ARCHIVE, STUDIES, JOBS, SAMPLING, TRITON = (
     "Doors",
     "The archive, and DICOM associations",
+    "Studies of the archive",
     "Jobs and delivery",
     "Stages and sampling steps",
     "Triton as the gateway sees it",
@@ -102,6 +103,31 @@ DEFINITIONS: tuple[Definition, ...] = (
         "entrust_associations_ended_total", "counter", ARCHIVE,
         "DICOM associations by how they ended: `released`, `aborted`, `rejected` (AE titles, too many), `no-space`.",
         ("outcome",),
+    ),
+    Definition(
+        "entrust_studies", "gauge", STUDIES,
+        "Studies by state; those that are `failed` are dead letters: they wait for a person.", ("state",),
+    ),
+    Definition(
+        "entrust_studies_oldest_queued_seconds", "gauge", STUDIES,
+        "How long the study has waited that has waited longest; 0 where none waits.", (), "seconds",
+    ),
+    Definition(
+        "entrust_studies_finished_total", "counter", STUDIES,
+        "Studies that ended, by how: `succeeded`, `failed`, `cancelled`.", ("outcome",),
+    ),
+    Definition(
+        "entrust_study_duration_seconds", "histogram", STUDIES,
+        "From acceptance to the end of a study, waiting and delivery included.", ("outcome",), "seconds",
+        STAGE_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_study_steps_total", "counter", STUDIES,
+        "Steps by how an attempt ended: `done`, `retried` (another attempt follows), `failed`.", ("step", "outcome"),
+    ),
+    Definition(
+        "entrust_study_step_duration_seconds", "histogram", STUDIES, "Attempts at a step.", ("step",), "seconds",
+        STAGE_BUCKETS_SECONDS,
     ),
     Definition("entrust_jobs", "gauge", JOBS, "Jobs that are kept, by state.", ("state",)),
     Definition("entrust_jobs_accepted_total", "counter", JOBS, "Jobs taken into the queue.", ("task", "priority")),

@@ -64,6 +64,12 @@ class Metrics:
         self._archive_free.set(1.0)
         self._associations = collectors.of("entrust_associations", Gauge)
         self._associations_ended = collectors.of("entrust_associations_ended_total", Counter)
+        self._studies = collectors.of("entrust_studies", Gauge)
+        self._oldest_study = collectors.of("entrust_studies_oldest_queued_seconds", Gauge)
+        self._studies_finished = collectors.of("entrust_studies_finished_total", Counter)
+        self._study_seconds = collectors.of("entrust_study_duration_seconds", Histogram)
+        self._study_steps = collectors.of("entrust_study_steps_total", Counter)
+        self._study_step_seconds = collectors.of("entrust_study_step_duration_seconds", Histogram)
         self._jobs = collectors.of("entrust_jobs", Gauge)
         self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
         self._finished = collectors.of("entrust_jobs_finished_total", Counter)
@@ -148,6 +154,22 @@ class Metrics:
         if room is not None:
             self._queue_capacity.set(queued + room)
         self._retained.set(retained_bytes)
+
+    def studies(self, counts: Mapping[str, int], *, oldest_queued_seconds: float) -> None:
+        """Set the number of studies in each state, and how long the oldest of the queued has waited."""
+        for state, count in counts.items():
+            self._studies.labels(state).set(count)
+        self._oldest_study.set(oldest_queued_seconds)
+
+    def study_step(self, *, step: str, outcome: str, duration_seconds: float) -> None:
+        """Record one attempt at a step of a study: ``done``, ``retried`` or ``failed``."""
+        self._study_steps.labels(step, outcome).inc()
+        self._study_step_seconds.labels(step).observe(duration_seconds)
+
+    def study_finished(self, *, outcome: str, duration_seconds: float) -> None:
+        """Record the end of a study: ``succeeded``, ``failed`` or ``cancelled``."""
+        self._studies_finished.labels(outcome).inc()
+        self._study_seconds.labels(outcome).observe(duration_seconds)
 
     def job_accepted(self, *, task: str, priority: str) -> None:
         """Record a job that was taken into the queue."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from entrust.contract import Task
 from service.selection.choosing import Selection, select
-from service.selection.rules import QuietSeconds, Rules, Signal
+from service.selection.rules import CompleteWhen, QuietSeconds, Rules, Signal
 from service.study import SeriesHeader
 
 
@@ -50,6 +50,13 @@ class Completeness:
     selection: Selection
     look_again_at_seconds: float | None
     reason: str
+
+
+def with_quiet_seconds(rules: Rules, seconds: float) -> Rules:
+    """Return rules in which a study is quiet after another time than they say."""
+    when = rules.complete_when
+    signals = [QuietSeconds(quiet_seconds=seconds) if isinstance(one, QuietSeconds) else one for one in when.signals]
+    return rules.model_copy(update={"complete_when": CompleteWhen(**{"any" if when.any else "all": signals})})
 
 
 def completeness(

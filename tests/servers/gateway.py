@@ -47,6 +47,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
         groups["triton"] = {"url": triton.url} | groups.get("triton", {})
         groups["jobs"] = {"work_folder": folder} | groups.get("jobs", {})
         groups["rpc"] = {"port": 0} | groups.get("rpc", {})
+        groups["studies"] = {"enabled": False} | groups.get("studies", {})
         groups["inference"] = {"max_steps": 1000} | groups.get("inference", {})  # jobs that no machine ends by itself
         settings = Settings.model_validate(groups)
         metrics, access = make_metrics(), Access(read_tokens(settings.auth.token_file))
