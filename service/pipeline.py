@@ -210,7 +210,7 @@ class Pipeline:
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
         with run.stage("prepare"):
-            case = await run.in_thread(prepare_study, study, get_task(request.task), self.rules, request.assignment)
+            case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
             if request.extra_results and not case.reference.datasets:  # told before the long work begins
                 raise InvalidInputError(
                     "Further DICOM results were asked for, but the study did not come as DICOM.",
