@@ -16,6 +16,7 @@
     ├── DeadlineExceededError      deadline-exceeded    the caller's time ran out
     ├── CancelledError             cancelled            the caller took the request back
     ├── DeliveryFailedError        delivery-failed      the result exists but could not be handed over
+    ├── SourceUnavailableError     source-unavailable   a PACS that was to be asked is away, or answers wrongly
     └── InternalError              internal             a defect of this program
 
 Messages, fixes and details never hold patient data: no names, identifiers, dates, UIDs or file names of the caller.
@@ -44,6 +45,7 @@ class ErrorKind(StrEnum):
     DEADLINE_EXCEEDED = "deadline-exceeded"
     CANCELLED = "cancelled"
     DELIVERY_FAILED = "delivery-failed"
+    SOURCE_UNAVAILABLE = "source-unavailable"
     INTERNAL = "internal"
 
 
@@ -160,6 +162,12 @@ class DeliveryFailedError(EnTrustError):
     """The result exists but could not be handed over."""
 
     kind = ErrorKind.DELIVERY_FAILED
+
+
+class SourceUnavailableError(EnTrustError):
+    """A PACS that was to be asked is away, refuses us, or does not answer as its protocol says."""
+
+    kind = ErrorKind.SOURCE_UNAVAILABLE
 
 
 class InternalError(EnTrustError):

@@ -55,6 +55,7 @@ EXIT_CODES: Mapping[ErrorKind, int] = {
     ErrorKind.DEADLINE_EXCEEDED: 75,
     ErrorKind.CANCELLED: 130,
     ErrorKind.DELIVERY_FAILED: 74,
+    ErrorKind.SOURCE_UNAVAILABLE: 69,
     ErrorKind.INTERNAL: 70,
 }
 """Exit codes in the manner of sysexits.h."""

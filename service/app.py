@@ -39,6 +39,7 @@ from service.jobs.store import MemoryJobStore
 from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
+from service.peers import open_retrievals
 from service.pipeline import Pipeline
 from service.selection import load_rules
 from service.settings import Settings
@@ -176,7 +177,10 @@ async def open_gateway(
     with contextlib.ExitStack() as folders:
         folder = folders.enter_context(work_folder(jobs.work_folder))
         shelf = folders.enter_context(open_folder(jobs.results_folder)) if jobs.results_folder else None
-        async with open_pipeline(settings, metrics, triton_url) as pipeline:
+        async with (
+            open_pipeline(settings, metrics, triton_url) as pipeline,
+            open_retrievals(settings, metrics, archive) as retrievals,
+        ):
             store = MemoryJobStore(
                 max_queued=jobs.max_queued,
                 retention_seconds=jobs.retention_seconds,
@@ -206,6 +210,7 @@ async def open_gateway(
                     work_folder=folder,
                     public_url=settings.rest.public_url,
                     archive=archive,
+                    retrievals=retrievals,
                 )
             finally:
                 await runner.stop(0.0)

@@ -6,7 +6,7 @@ has bounds and carries its unit in its name. Rooms never see this module: they g
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -194,6 +194,70 @@ class DimseSettings(_Group):
     tls: bool = False
 
 
+SOURCE_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+
+
+class SourceSettings(_Group):
+    """A PACS from which studies may be fetched.
+
+    Attributes:
+        kind: ``dicomweb`` or ``dimse``.
+        url: Of a DICOMweb server, the root under which ``/studies`` lies.
+        headers_file: File with one ``Name: value`` a line, sent to a DICOMweb server: credentials.
+        host: Of a DIMSE peer.
+        port: Of a DIMSE peer.
+        ae_title: Of a DIMSE peer.
+        method: ``c-get`` over the same association; ``c-move`` to our storage SCP, which the peer must know by
+            ENTRUST_DIMSE__AE_TITLE.
+        tls: Whether associations are encrypted; a DICOMweb server says so by its ``https``.
+        ca_file: Authorities in PEM that vouch for the source; the public ones when empty.
+        certificate_file: Certificate chain in PEM that is shown to the source, where it wants one.
+        key_file: Its private key in PEM.
+        timeout_seconds: Longest silence of the source.
+    """
+
+    kind: Literal["dicomweb", "dimse"]
+    url: str = Field(default="", pattern=r"^$|^https?://[^\s?#@]+$")
+    headers_file: Path | None = None
+    host: str = ""
+    port: int = Field(default=104, ge=1, le=65535)
+    ae_title: str = Field(default="", pattern=f"^({AE_TITLE})?$")
+    method: Literal["c-get", "c-move"] = "c-get"
+    tls: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "SourceSettings":
+        if self.kind == "dicomweb" and not self.url:
+            raise ValueError("a dicomweb source needs a url")
+        if self.kind == "dimse" and not (self.host and self.ae_title):
+            raise ValueError("a dimse source needs a host and an ae_title")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        return self
+
+
+class PullSettings(_Group):
+    """Studies that are fetched from a PACS, into the archive.
+
+    Attributes:
+        sources: Where from, by name: ``ENTRUST_PULL__SOURCES__<NAME>__KIND=dicomweb``.
+        concurrency: Retrievals at a time.
+        max_waiting: How many more may wait.
+        max_instances: Largest number of instances of one.
+        max_instance_bytes: Largest instance.
+    """
+
+    sources: dict[Annotated[str, Field(pattern=SOURCE_NAME)], SourceSettings] = Field(default_factory=dict)
+    concurrency: int = Field(default=2, ge=1, le=32)
+    max_waiting: int = Field(default=64, ge=0, le=10_000)
+    max_instances: int = Field(default=20_000, ge=1, le=200_000)
+    max_instance_bytes: int = Field(default=2048 * MEBIBYTE, ge=1024, le=64 * 1024 * MEBIBYTE)
+
+
 class InferenceSettings(_Group):
     """What a caller may ask of the sampling loop.
 
@@ -298,6 +362,7 @@ class Settings(BaseSettings):
     jobs: JobsSettings = JobsSettings()
     archive: ArchiveSettings = ArchiveSettings()
     dimse: DimseSettings = DimseSettings()
+    pull: PullSettings = PullSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
     selection: SelectionSettings = SelectionSettings()
@@ -311,6 +376,8 @@ class Settings(BaseSettings):
             raise ValueError("ENTRUST_DIMSE__ENABLED needs ENTRUST_ARCHIVE__FOLDER")
         if self.dimse.tls and self.tls.key_file is None:
             raise ValueError("ENTRUST_DIMSE__TLS needs ENTRUST_TLS__CERTIFICATE_FILE and ENTRUST_TLS__KEY_FILE")
+        if self.pull.sources and self.archive.folder is None:
+            raise ValueError("ENTRUST_PULL__SOURCES needs ENTRUST_ARCHIVE__FOLDER")
         return self
 
 

@@ -11,6 +11,7 @@ from service.intake.upload import UploadLimits
 from service.jobs.runner import JobRunner
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
+from service.pull import Retrievals
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Gateway:
         dry_runs: Lets one caller at a time try rules on a study.
         public_url: Where callers reach the HTTP server; empty where their Host header says it.
         archive: Keeps what comes in from a PACS; None where nothing is to be kept.
+        retrievals: Fetches studies from a PACS; None where no archive could keep them.
     """
 
     pipeline: Pipeline
@@ -42,3 +44,4 @@ class Gateway:
     dry_runs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     public_url: str = ""
     archive: Archive | None = None
+    retrievals: Retrievals | None = None

@@ -13,9 +13,11 @@ from entrust.errors import ErrorKind
 from service.observability.definitions import DEFINITIONS, Definition
 
 DOORS = ("rest", "grpc", "dicomweb", "dimse")
-STORE_DOORS = ("dicomweb", "dimse", "gateway")
-"""Ways into the archive; by `gateway` come results of this gateway's own."""
+STORE_DOORS = ("dicomweb", "dimse", "pull", "gateway")
+"""Ways into the archive; by `pull` comes what was fetched, by `gateway` results of this gateway's own."""
 STORE_OUTCOMES = ("stored", "duplicate", "refused")
+RETRIEVED = ("present", "retrieved", "failed")
+"""What became of an instance that was wanted from a source."""
 ASSOCIATION_OUTCOMES = ("released", "aborted", "rejected", "no-space")
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
 CANARY_OUTCOMES = ("ok", "wrong", "late")

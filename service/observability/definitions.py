@@ -40,9 +40,10 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, ARCHIVE, JOBS, SAMPLING, TRITON = (
+DOORS, ARCHIVE, PULL, JOBS, SAMPLING, TRITON = (
     "Doors",
     "The archive, and DICOM associations",
+    "Studies that are fetched",
     "Jobs and delivery",
     "Stages and sampling steps",
     "Triton as the gateway sees it",
@@ -82,8 +83,8 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("entrust_problems_total", "counter", DOORS, "Errors told to callers, by kind.", ("kind",)),
     Definition(
         "entrust_archive_instances_total", "counter", ARCHIVE,
-        "Instances by the way they came (`dicomweb`, `dimse`, or `gateway` for results) and what became of them: "
-        "`stored`, `duplicate` (the same bytes were there), `refused`.", ("door", "outcome"),
+        "Instances by the way they came (`dicomweb`, `dimse`, `pull`, or `gateway` for results) and what became of "
+        "them: `stored`, `duplicate` (the same bytes were there), `refused`.", ("door", "outcome"),
     ),
     Definition(
         "entrust_archive_received_bytes_total", "counter", ARCHIVE, "Size of the same instances.", ("door",), "bytes"
@@ -102,6 +103,20 @@ DEFINITIONS: tuple[Definition, ...] = (
         "entrust_associations_ended_total", "counter", ARCHIVE,
         "DICOM associations by how they ended: `released`, `aborted`, `rejected` (AE titles, too many), `no-space`.",
         ("outcome",),
+    ),
+    Definition(
+        "entrust_retrievals_total", "counter", PULL,
+        "Retrievals from a source, by how they ended: `succeeded`, `partial` (instances failed), or a kind of error.",
+        ("source", "outcome"),
+    ),
+    Definition(
+        "entrust_retrieval_duration_seconds", "histogram", PULL, "Retrievals, waiting included.", ("source",),
+        "seconds", STAGE_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_retrieval_instances_total", "counter", PULL,
+        "Instances that were wanted from a source: `present` (the archive held them), `retrieved`, `failed`. Those of "
+        "retrievals that ended with an error are not counted.", ("source", "outcome"),
     ),
     Definition("entrust_jobs", "gauge", JOBS, "Jobs that are kept, by state.", ("state",)),
     Definition("entrust_jobs_accepted_total", "counter", JOBS, "Jobs taken into the queue.", ("task", "priority")),

@@ -17,7 +17,7 @@ from entrust.drift import (
     conflict_measure,
     intensity_measure,
 )
-from service.observability.collectors import Collectors, start_process, start_reference, start_task
+from service.observability.collectors import RETRIEVED, Collectors, start_process, start_reference, start_task
 
 MAX_STEP_INDEX = 31
 """Steps after this one share the label ``32+``: a caller's number of steps must not grow the metric."""
@@ -64,6 +64,9 @@ class Metrics:
         self._archive_free.set(1.0)
         self._associations = collectors.of("entrust_associations", Gauge)
         self._associations_ended = collectors.of("entrust_associations_ended_total", Counter)
+        self._retrievals = collectors.of("entrust_retrievals_total", Counter)
+        self._retrieval_seconds = collectors.of("entrust_retrieval_duration_seconds", Histogram)
+        self._retrieved = collectors.of("entrust_retrieval_instances_total", Counter)
         self._jobs = collectors.of("entrust_jobs", Gauge)
         self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
         self._finished = collectors.of("entrust_jobs_finished_total", Counter)
@@ -249,6 +252,24 @@ class Metrics:
         self._associations_ended.labels(outcome).inc()
         if was_open:
             self._associations.dec()
+
+    def sources(self, names: Iterable[str]) -> None:
+        """Let the series exist of the sources from which studies may be fetched."""
+        for name in names:
+            self._retrieval_seconds.labels(name)
+            for outcome in ("succeeded", "partial", "source-unavailable"):
+                self._retrievals.labels(name, outcome)
+            for outcome in RETRIEVED:
+                self._retrieved.labels(name, outcome)
+
+    def retrieval(
+        self, *, source: str, outcome: str, duration_seconds: float, present: int, retrieved: int, failed: int
+    ) -> None:
+        """Record the end of a retrieval; ``outcome`` is ``succeeded``, ``partial`` or an error kind."""
+        self._retrievals.labels(source, outcome).inc()
+        self._retrieval_seconds.labels(source).observe(duration_seconds)
+        for label, count in zip(RETRIEVED, (present, retrieved, failed), strict=True):
+            self._retrieved.labels(source, label).inc(count)
 
     def delivered(self, *, door: str, size_bytes: int) -> None:
         """Record results that were handed over."""
