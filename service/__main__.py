@@ -1,4 +1,5 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``.
+"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``,
+``entrust retrieve``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -31,6 +32,7 @@ from entrust.sampling import SAMPLERS
 from service.extra_results import Extra
 from service.observability.logs import configure_logging, describe_exception, get_logger
 from service.observability.traces import span
+from service.retrieve_command import retrieve
 from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
 from service.startup import make_metrics, open_triton
@@ -67,6 +69,7 @@ cli = typer.Typer(
     help="Segment multi-modality studies, and say where and why the answer may be wrong. Research use only.",
 )
 cli.add_typer(rules_commands, name="rules")
+cli.command()(retrieve)
 out = Console()
 err = Console(stderr=True)
 

@@ -39,11 +39,12 @@ from service.jobs.store import MemoryJobStore
 from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
-from service.peers import open_retrievals
+from service.peers import Stop, open_retrievals, open_worklist
 from service.pipeline import Pipeline
 from service.selection import load_rules
 from service.settings import Settings
 from service.startup import open_triton
+from service.worklist.in_process import QueuedStudies
 
 log = get_logger(__name__)
 _WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
@@ -238,10 +239,13 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
         gateway = await stack.enter_async_context(
             open_gateway(settings, metrics, access, archive=archive, triton_url=triton_url)
         )
-        async with rpc.serve(gateway):
+        async with (
+            rpc.serve(gateway),
+            open_worklist(settings, metrics, gateway.retrievals, QueuedStudies(gateway)) as stop_worklist,
+        ):
             server = make_server(gateway, certificate)
             stop = asyncio.Event()
-            stopping = asyncio.create_task(_stop_in_order(server, gateway, stop, settings.rest.shutdown_grace_seconds))
+            stopping = asyncio.create_task(_stop_in_order(server, gateway, stop, settings, stop_worklist))
             loop = asyncio.get_running_loop()
             for number in STOP_SIGNALS:
                 loop.add_signal_handler(number, _on_signal, server, stop)
@@ -286,6 +290,7 @@ def make_server(gateway: Gateway, certificate: Certificate | None = None) -> uvi
             access_log=False,
             server_header=False,
             lifespan="off",
+            ws="none",
             timeout_graceful_shutdown=CLOSE_SECONDS,
             **_tls(certificate),
         )
@@ -376,9 +381,15 @@ def _on_signal(server: uvicorn.Server, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _stop_in_order(server: uvicorn.Server, gateway: Gateway, stop: asyncio.Event, grace_seconds: float) -> None:
-    """Drain: refuse what is new, let jobs end, so that those who wait for them are answered, then close."""
+async def _stop_in_order(
+    server: uvicorn.Server, gateway: Gateway, stop: asyncio.Event, settings: Settings, stop_worklist: Stop
+) -> None:
+    """Drain: refuse what is new, let jobs end, so that those who wait for them are answered, then close.
+
+    The worklist goes first: a job that is taken back by a stop is no reason to cancel its workitem.
+    """
     await stop.wait()
     log.info("stopping")
-    await gateway.runner.stop(grace_seconds)
+    await stop_worklist()
+    await gateway.runner.stop(settings.rest.shutdown_grace_seconds)
     server.should_exit = True

@@ -258,6 +258,59 @@ class PullSettings(_Group):
     max_instance_bytes: int = Field(default=2048 * MEBIBYTE, ge=1024, le=64 * 1024 * MEBIBYTE)
 
 
+_CODE = r"[^^\\=,]{1,16}\^[^^\\=,]{1,16}"
+CODE = f"^{_CODE}$"
+
+
+class WorklistSettings(_Group):
+    """A task manager whose workitems are performed (UPS-RS, IHE AIW-I).
+
+    Attributes:
+        url: Root under which ``/workitems`` lies; nothing is performed when empty.
+        headers_file: File with one ``Name: value`` a line, sent to the task manager: credentials.
+        ca_file: Authorities in PEM that vouch for it; the public ones when empty.
+        certificate_file: Certificate chain in PEM that is shown to it, where it wants one.
+        key_file: Its private key in PEM.
+        timeout_seconds: Longest silence of the task manager.
+        ae_title: As whom events are asked for; each performer needs its own.
+        station: Name of this performer, ``code^scheme``.
+        station_class: Its class, ``code^scheme``; empty where it has none.
+        location: Where it stands, ``code^scheme``; empty where nobody says.
+        organization: Whose it is; empty where nobody says.
+        procedures: What is performed, ``code^scheme=task`` separated by commas; an empty task leaves the choice to the
+            selection rules.
+        source: Source of inputs of which a workitem does not say where they are.
+        folder: Where claims are written down; in the archive's folder when empty.
+        poll_seconds: Between two searches.
+        retry_seconds: Between two attempts to reach a task manager that is away.
+        concurrency: Workitems at a time.
+        max_attempts: How many times the work of one workitem is begun, when the gateway dies in the middle.
+        events: Whether events are asked for; without them a workitem waits for the next search.
+        events_url: Address of the event channel; what the task manager says when empty.
+    """
+
+    url: str = Field(default="", pattern=r"^$|^https?://[^\s?#@]+$")
+    headers_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    timeout_seconds: float = Field(default=30.0, gt=0.0, le=3600.0)
+    ae_title: str = Field(default="ENTRUST", pattern=f"^{AE_TITLE}$")
+    station: str = Field(default="ENTRUST^99ENTRUST", pattern=CODE)
+    station_class: str = Field(default="", pattern=f"^$|{CODE}")
+    location: str = Field(default="", pattern=f"^$|{CODE}")
+    organization: str = Field(default="", max_length=64)
+    procedures: str = Field(default="", pattern=rf"^({_CODE}=[a-z0-9_-]*(,{_CODE}=[a-z0-9_-]*)*)?$")
+    source: str = Field(default="", pattern=f"^$|{SOURCE_NAME}")
+    folder: Path | None = None
+    poll_seconds: float = Field(default=15.0, gt=0.0, le=3600.0)
+    retry_seconds: float = Field(default=5.0, gt=0.0, le=3600.0)
+    concurrency: int = Field(default=1, ge=1, le=64)
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    events: bool = True
+    events_url: str = Field(default="", pattern=r"^$|^wss?://[^\s#@]+$")
+
+
 class InferenceSettings(_Group):
     """What a caller may ask of the sampling loop.
 
@@ -363,6 +416,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = ArchiveSettings()
     dimse: DimseSettings = DimseSettings()
     pull: PullSettings = PullSettings()
+    worklist: WorklistSettings = WorklistSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
     selection: SelectionSettings = SelectionSettings()
@@ -378,6 +432,12 @@ class Settings(BaseSettings):
             raise ValueError("ENTRUST_DIMSE__TLS needs ENTRUST_TLS__CERTIFICATE_FILE and ENTRUST_TLS__KEY_FILE")
         if self.pull.sources and self.archive.folder is None:
             raise ValueError("ENTRUST_PULL__SOURCES needs ENTRUST_ARCHIVE__FOLDER")
+        if self.worklist.url and self.archive.folder is None:
+            raise ValueError("ENTRUST_WORKLIST__URL needs ENTRUST_ARCHIVE__FOLDER")
+        if self.worklist.url and not (self.worklist.procedures and self.rest.public_url):
+            raise ValueError("ENTRUST_WORKLIST__URL needs ENTRUST_WORKLIST__PROCEDURES and ENTRUST_REST__PUBLIC_URL")
+        if self.worklist.source and self.worklist.source not in self.pull.sources:
+            raise ValueError("ENTRUST_WORKLIST__SOURCE needs a source of that name in ENTRUST_PULL__SOURCES")
         return self
 
 

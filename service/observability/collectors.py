@@ -18,6 +18,7 @@ STORE_DOORS = ("dicomweb", "dimse", "pull", "gateway")
 STORE_OUTCOMES = ("stored", "duplicate", "refused")
 RETRIEVED = ("present", "retrieved", "failed")
 """What became of an instance that was wanted from a source."""
+WORKITEM_OUTCOMES = ("claimed", "lost", "completed", "canceled", "abandoned")
 ASSOCIATION_OUTCOMES = ("released", "aborted", "rejected", "no-space")
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
 CANARY_OUTCOMES = ("ok", "wrong", "late")
@@ -69,6 +70,10 @@ def start_process(collectors: Collectors, states: Iterable[str], models: Iterabl
         collectors.start("entrust_archive_store_duration_seconds", door)
         for outcome in STORE_OUTCOMES:
             collectors.start("entrust_archive_instances_total", door, outcome)
+    for outcome in WORKITEM_OUTCOMES:
+        collectors.start("entrust_workitems_total", outcome)
+    for outcome in ("ok", "failed"):
+        collectors.start("entrust_worklist_searches_total", outcome)
     for outcome in ASSOCIATION_OUTCOMES:
         collectors.start("entrust_associations_ended_total", outcome)
     for kind in ErrorKind:

@@ -40,10 +40,11 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, ARCHIVE, PULL, JOBS, SAMPLING, TRITON = (
+DOORS, ARCHIVE, PULL, WORKLIST, JOBS, SAMPLING, TRITON = (
     "Doors",
     "The archive, and DICOM associations",
     "Studies that are fetched",
+    "The worklist of a task manager",
     "Jobs and delivery",
     "Stages and sampling steps",
     "Triton as the gateway sees it",
@@ -118,6 +119,26 @@ DEFINITIONS: tuple[Definition, ...] = (
         "Instances that were wanted from a source: `present` (the archive held them), `retrieved`, `failed`. Those of "
         "retrievals that ended with an error are not counted.", ("source", "outcome"),
     ),
+    Definition(
+        "entrust_workitems_total", "counter", WORKLIST,
+        "Workitems by what became of them here: `claimed`, `lost` (another performer was quicker), `completed`, "
+        "`canceled`, `abandoned` (claimed, and then not ours any more).", ("outcome",),
+    ),
+    Definition(
+        "entrust_workitem_duration_seconds", "histogram", WORKLIST, "From the claim of a workitem to its final state.",
+        (), "seconds", STAGE_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_workitems_passed_over", "gauge", WORKLIST,
+        "Scheduled workitems of the latest search that may not be claimed here, by reason.", ("reason",),
+    ),
+    Definition("entrust_workitems_in_progress", "gauge", WORKLIST, "Workitems that are claimed and worked on."),
+    Definition(
+        "entrust_worklist_searches_total", "counter", WORKLIST, "Searches of the worklist: `ok` or `failed`.",
+        ("outcome",),
+    ),
+    Definition("entrust_worklist_events_total", "counter", WORKLIST, "Events that the task manager told of."),
+    Definition("entrust_worklist_channel_open", "gauge", WORKLIST, "1 while events can be heard, else 0."),
     Definition("entrust_jobs", "gauge", JOBS, "Jobs that are kept, by state.", ("state",)),
     Definition("entrust_jobs_accepted_total", "counter", JOBS, "Jobs taken into the queue.", ("task", "priority")),
     Definition(

@@ -206,7 +206,10 @@ class DimseSource:
                 return
             code = status.get("Status")
             if code is None:
-                raise SourceUnavailableError("The source broke off.", fix="Try again; what has come is kept.")
+                raise SourceUnavailableError(
+                    "The source broke off.",
+                    fix="See that it lets this gateway's AE title retrieve; then try again: what has come is kept.",
+                )
             if code in (PENDING, PENDING_WARNING, SUCCESS, NOTHING_MATCHES):
                 keeper.look()
                 continue
@@ -249,7 +252,9 @@ class DimseSource:
         for status, identifier in association.send_c_find(query, StudyRootQueryRetrieveInformationModelFind):
             code = status.get("Status")
             if code is None:
-                raise SourceUnavailableError("The source broke off a search.", fix="See that it runs.")
+                raise SourceUnavailableError(
+                    "The source broke off a search.", fix="See that it runs, and lets this gateway's AE title search."
+                )
             if code in (PENDING, PENDING_WARNING):
                 if identifier is None:
                     raise SourceUnavailableError("The source answers a search with what cannot be read.")
@@ -308,7 +313,7 @@ class _Parked(threading.Event):
 
     pynetdicom lets that thread run between requests, and asks it to pause before the next one. When the two meet at the
     wrong moment, the thread takes the first answer off the queue and drops it: of a search, one result is missing, and
-    nobody is told. A requestor that is served by nobody needs that thread for the end alone.
+    nobody is told. A requester that is served by nobody needs that thread for the end alone.
     """
 
     def __init__(self, association: Association) -> None:
