@@ -17,6 +17,7 @@
     ├── CancelledError             cancelled            the caller took the request back
     ├── DeliveryFailedError        delivery-failed      the result exists but could not be handed over
     │   └── DeliveryRefusedError   delivery-failed      … and sending it again would change nothing
+    ├── SourceUnavailableError     source-unavailable   a PACS that was to be asked is away, or answers wrongly
     └── InternalError              internal             a defect of this program
 
 Messages, fixes and details never hold patient data: no names, identifiers, dates, UIDs or file names of the caller.
@@ -45,6 +46,7 @@ class ErrorKind(StrEnum):
     DEADLINE_EXCEEDED = "deadline-exceeded"
     CANCELLED = "cancelled"
     DELIVERY_FAILED = "delivery-failed"
+    SOURCE_UNAVAILABLE = "source-unavailable"
     INTERNAL = "internal"
 
 
@@ -165,6 +167,10 @@ class DeliveryFailedError(EnTrustError):
 
 class DeliveryRefusedError(DeliveryFailedError):
     """The receiver does not want it, and sending it again would change nothing."""
+class SourceUnavailableError(EnTrustError):
+    """A PACS that was to be asked is away, refuses us, or does not answer as its protocol says."""
+
+    kind = ErrorKind.SOURCE_UNAVAILABLE
 
 
 class InternalError(EnTrustError):

@@ -1,5 +1,5 @@
 """The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``,
-``entrust studies``.
+``entrust studies``, ``entrust retrieve``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -32,6 +32,7 @@ from entrust.sampling import SAMPLERS
 from service.extra_results import Extra
 from service.observability.logs import configure_logging, describe_exception, get_logger
 from service.observability.traces import span
+from service.retrieve_command import retrieve
 from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
 from service.startup import make_metrics, open_triton
@@ -57,6 +58,7 @@ EXIT_CODES: Mapping[ErrorKind, int] = {
     ErrorKind.DEADLINE_EXCEEDED: 75,
     ErrorKind.CANCELLED: 130,
     ErrorKind.DELIVERY_FAILED: 74,
+    ErrorKind.SOURCE_UNAVAILABLE: 69,
     ErrorKind.INTERNAL: 70,
 }
 """Exit codes in the manner of sysexits.h."""
@@ -69,6 +71,7 @@ cli = typer.Typer(
 )
 cli.add_typer(rules_commands, name="rules")
 cli.add_typer(studies_commands, name="studies")
+cli.command()(retrieve)
 out = Console()
 err = Console(stderr=True)
 

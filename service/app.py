@@ -39,6 +39,7 @@ from service.jobs.store import MemoryJobStore
 from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
+from service.peers import Stop, open_retrievals, open_worklist
 from service.pipeline import Pipeline
 from service.selection import load_rules, with_quiet_seconds
 from service.settings import Settings
@@ -47,6 +48,7 @@ from service.studies import NoDelivery, Studies
 from service.studies.engine import EngineSettings
 from service.studies.steps import StudyParameters
 from service.studies.studies import StudiesSettings, open_studies
+from service.worklist.in_process import QueuedStudies
 
 log = get_logger(__name__)
 _WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
@@ -222,6 +224,7 @@ async def open_gateway(
         async with (
             open_pipeline(settings, metrics, triton_url) as pipeline,
             open_archive_studies(settings, metrics, archive, pipeline) as studies,
+            open_retrievals(settings, metrics, archive) as retrievals,
         ):
             store = MemoryJobStore(
                 max_queued=jobs.max_queued,
@@ -253,6 +256,7 @@ async def open_gateway(
                     public_url=settings.rest.public_url,
                     archive=archive,
                     studies=studies,
+                    retrievals=retrievals,
                 )
             finally:
                 await runner.stop(0.0)
@@ -280,10 +284,13 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
         gateway = await stack.enter_async_context(
             open_gateway(settings, metrics, access, archive=archive, triton_url=triton_url)
         )
-        async with rpc.serve(gateway):
+        async with (
+            rpc.serve(gateway),
+            open_worklist(settings, metrics, gateway.retrievals, QueuedStudies(gateway)) as stop_worklist,
+        ):
             server = make_server(gateway, certificate)
             stop = asyncio.Event()
-            stopping = asyncio.create_task(_stop_in_order(server, gateway, stop, settings.rest.shutdown_grace_seconds))
+            stopping = asyncio.create_task(_stop_in_order(server, gateway, stop, settings, stop_worklist))
             loop = asyncio.get_running_loop()
             for number in STOP_SIGNALS:
                 loop.add_signal_handler(number, _on_signal, server, stop)
@@ -328,6 +335,7 @@ def make_server(gateway: Gateway, certificate: Certificate | None = None) -> uvi
             access_log=False,
             server_header=False,
             lifespan="off",
+            ws="none",
             timeout_graceful_shutdown=CLOSE_SECONDS,
             **_tls(certificate),
         )
@@ -418,9 +426,15 @@ def _on_signal(server: uvicorn.Server, stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _stop_in_order(server: uvicorn.Server, gateway: Gateway, stop: asyncio.Event, grace_seconds: float) -> None:
-    """Drain: refuse what is new, let jobs end, so that those who wait for them are answered, then close."""
+async def _stop_in_order(
+    server: uvicorn.Server, gateway: Gateway, stop: asyncio.Event, settings: Settings, stop_worklist: Stop
+) -> None:
+    """Drain: refuse what is new, let jobs end, so that those who wait for them are answered, then close.
+
+    The worklist goes first: a job that is taken back by a stop is no reason to cancel its workitem.
+    """
     await stop.wait()
     log.info("stopping")
-    await gateway.runner.stop(grace_seconds)
+    await stop_worklist()
+    await gateway.runner.stop(settings.rest.shutdown_grace_seconds)
     server.should_exit = True

@@ -16,10 +16,11 @@ from entrust.contract import TASKS, ModelCard, Task, get_task
 from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError, TooLargeError
 from entrust.sampling import SAMPLERS
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
+from service.dicom_json import Json
 from service.encode import Extra, ResultFile, encode
 from service.extra_results import check_label_map
 from service.inference import InferenceResult, TritonClient, calibrate, is_deployed, load_card, run_inference
-from service.ingest import IngestLimits, inspect_study, read_nifti_study, read_study
+from service.ingest import IngestLimits, inspect_study, overlay, read_nifti_study, read_study
 from service.observability.activities import Activities
 from service.observability.metrics import Metrics
 from service.prepare import describe_appearance, prepare_case
@@ -57,6 +58,7 @@ class SegmentationRequest:
         sampler: Name of the sampler.
         assignment: Series by modality slug, where the tags do not decide.
         extra_results: DICOM results to make beyond the usual ones.
+        attributes: Of patient and request, as DICOM JSON, that results take before those of the images.
     """
 
     task: str
@@ -66,6 +68,7 @@ class SegmentationRequest:
     sampler: str = "ddim"
     assignment: Mapping[str, str] = field(default_factory=dict)
     extra_results: tuple[Extra, ...] = ()
+    attributes: Json = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -209,6 +212,8 @@ class Pipeline:
         await self._check_deployed(task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
+            if request.attributes:
+                study = await run.in_thread(overlay, study, request.attributes)
         with run.stage("prepare"):
             case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
             if request.extra_results and not case.reference.datasets:  # told before the long work begins

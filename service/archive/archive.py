@@ -140,6 +140,10 @@ class Archive:
         self.flush()
         return self.index.last_received(study_uid) is not None
 
+    def has(self, sop_uid: str) -> bool:
+        """Tell whether an instance is kept, whichever process kept it: the file says so, not the index."""
+        return self.files.path(self.files.name(sop_uid)).exists()
+
     def search(self, query: Query) -> Page:
         """Search; what this process has stored before is found.
 

@@ -31,6 +31,7 @@ STATUSES: Mapping[ErrorKind, int] = {
     ErrorKind.DEADLINE_EXCEEDED: PROCESSING_FAILURE,
     ErrorKind.CANCELLED: PROCESSING_FAILURE,
     ErrorKind.DELIVERY_FAILED: PROCESSING_FAILURE,
+    ErrorKind.SOURCE_UNAVAILABLE: PROCESSING_FAILURE,
     ErrorKind.INTERNAL: PROCESSING_FAILURE,
 }
 """Of the archive's own errors only invalid input, conflict, too large, overloaded and internal occur; the rest is here

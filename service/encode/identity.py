@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import version
 
 from entrust.contract import ModelCard
+from service.encode.sources import clean_header, quiet
 from service.study import Case
 from service.summary import Provenance
 
@@ -19,7 +20,8 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:entrust-serve:results:1")
 
 @dataclass(frozen=True)
 class Identity:
-    """What decides a result: input images, weights with their fitted numbers, parameters, program.
+    """What decides a result: input images and what is said of the patient, weights with their fitted numbers,
+    parameters, program.
 
     Attributes:
         digest: SHA-256 over all of it, hexadecimal.
@@ -37,7 +39,9 @@ class Identity:
         images = {
             slug: sorted(str(ds.SOPInstanceUID) for ds in series.datasets) for slug, series in sorted(case.used.items())
         }
-        facts = [images, case.reference.uid, asdict(card), asdict(provenance), product_version()]
+        with quiet():
+            said = [(int(one.tag), str(one.value)) for one in clean_header(case.reference)]
+        facts = [images, case.reference.uid, said, asdict(card), asdict(provenance), product_version()]
         return cls(hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(), card, provenance)
 
     def uid(self, *purpose: str) -> str:

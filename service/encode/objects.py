@@ -10,7 +10,7 @@ from highdicom import ContributingEquipment
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
 from service.encode.identity import MANUFACTURER, PRODUCT, Identity, product_version
 from service.encode.references import cite
@@ -115,11 +115,19 @@ def sign(ds: Dataset, origin: Origin, *, without: Sequence[str] = ()) -> bytes:
     for keyword in VERBATIM:
         if keyword in origin.header and keyword not in without:
             ds[keyword] = origin.header[keyword]
+    for keyword in ("AdmissionID", "IssuerOfPatientID", "OtherPatientIDsSequence", _request_keyword(ds)):
+        if keyword in origin.header:
+            ds[keyword] = origin.header[keyword]
     ds.SpecificCharacterSet = origin.header.SpecificCharacterSet
     ds.DeviceUID = origin.identity.device_uid
     buffer = BytesIO()
     ds.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _request_keyword(ds: Dataset) -> str:
+    """Return where a result says who asked for the images: reports have another place for it (PS3.3 C.17.2)."""
+    return "ReferencedRequestSequence" if ds.SOPClassUID == Comprehensive3DSRStorage else "RequestAttributesSequence"
 
 
 def run_description(identity: Identity) -> str:

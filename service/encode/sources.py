@@ -37,7 +37,8 @@ _COPIED = (
     "ClinicalTrialSiteID", "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID",
     "ClinicalTrialTimePointID", "FrameOfReferenceUID", "PositionReferenceIndicator", "BodyPartExamined", "Laterality",
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "StationName", "LossyImageCompression",
-    "LossyImageCompressionRatio", "LossyImageCompressionMethod",
+    "LossyImageCompressionRatio", "LossyImageCompressionMethod", "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDsSequence", "AdmissionID", "RequestAttributesSequence", "ReferencedRequestSequence",
 )  # fmt: skip
 _SEX = ("M", "F", "O", "")
 _LATERALITY = ("L", "R", "B", "U", "")

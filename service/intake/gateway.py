@@ -11,6 +11,7 @@ from service.intake.upload import UploadLimits
 from service.jobs.runner import JobRunner
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
+from service.pull import Retrievals
 from service.studies import Studies
 
 
@@ -31,6 +32,7 @@ class Gateway:
         public_url: Where callers reach the HTTP server; empty where their Host header says it.
         archive: Keeps what comes in from a PACS; None where nothing is to be kept.
         studies: Works on what the archive gets; None where nothing does.
+        retrievals: Fetches studies from a PACS; None where no archive could keep them.
     """
 
     pipeline: Pipeline
@@ -45,3 +47,4 @@ class Gateway:
     public_url: str = ""
     archive: Archive | None = None
     studies: Studies | None = None
+    retrievals: Retrievals | None = None

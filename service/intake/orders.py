@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from entrust.contract import TASKS, get_task
 from entrust.errors import ConflictError, InvalidInputError
+from service.dicom_json import Json
 from service.intake.gateway import Gateway
 from service.intake.parameters import SegmentationParameters
 from service.intake.results import keep_results
@@ -38,7 +39,12 @@ async def with_task(gateway: Gateway, parameters: P, upload: Upload) -> P:
 
 
 def make_order(
-    gateway: Gateway, parameters: SegmentationParameters, upload: Upload, *, within_seconds: float | None = None
+    gateway: Gateway,
+    parameters: SegmentationParameters,
+    upload: Upload,
+    *,
+    within_seconds: float | None = None,
+    attributes: Json | None = None,
 ) -> Order:
     """Return the order of a segmentation.
 
@@ -47,6 +53,7 @@ def make_order(
         parameters: What is asked, checked, with its task.
         upload: The study.
         within_seconds: What the call itself leaves of time; the order's deadline is not later.
+        attributes: Of patient and request, as DICOM JSON, that results take before those of the images.
 
     Raises:
         InvalidInputError: What was sent is no study of the task.
@@ -64,6 +71,7 @@ def make_order(
         sampler=parameters.sampler,
         assignment=parameters.assignment,
         extra_results=parameters.extra_results,
+        attributes=attributes or {},
     )
 
     async def work(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:

@@ -13,9 +13,12 @@ from entrust.errors import ErrorKind
 from service.observability.definitions import DEFINITIONS, Definition
 
 DOORS = ("rest", "grpc", "dicomweb", "dimse")
-STORE_DOORS = ("dicomweb", "dimse", "gateway")
-"""Ways into the archive; by `gateway` come results of this gateway's own."""
+STORE_DOORS = ("dicomweb", "dimse", "pull", "gateway")
+"""Ways into the archive; by `pull` comes what was fetched, by `gateway` results of this gateway's own."""
 STORE_OUTCOMES = ("stored", "duplicate", "refused")
+RETRIEVED = ("present", "retrieved", "failed")
+"""What became of an instance that was wanted from a source."""
+WORKITEM_OUTCOMES = ("claimed", "lost", "completed", "canceled", "abandoned")
 ASSOCIATION_OUTCOMES = ("released", "aborted", "rejected", "no-space")
 STUDY_STATES = ("receiving", "queued", "running", "succeeded", "failed", "cancelled", "ignored")
 STUDY_STEPS = ("receive", "select", "infer", "encode", "keep", "deliver", "confirm")
@@ -80,6 +83,10 @@ def start_process(collectors: Collectors, states: Iterable[str], models: Iterabl
         collectors.start("entrust_study_step_duration_seconds", step)
         for outcome in STEP_OUTCOMES:
             collectors.start("entrust_study_steps_total", step, outcome)
+    for outcome in WORKITEM_OUTCOMES:
+        collectors.start("entrust_workitems_total", outcome)
+    for outcome in ("ok", "failed"):
+        collectors.start("entrust_worklist_searches_total", outcome)
     for outcome in ASSOCIATION_OUTCOMES:
         collectors.start("entrust_associations_ended_total", outcome)
     for kind in ErrorKind:

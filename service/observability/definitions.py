@@ -40,10 +40,12 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, ARCHIVE, STUDIES, JOBS, SAMPLING, TRITON = (
+DOORS, ARCHIVE, STUDIES, PULL, WORKLIST, JOBS, SAMPLING, TRITON = (
     "Doors",
     "The archive, and DICOM associations",
     "Studies of the archive",
+    "Studies that are fetched",
+    "The worklist of a task manager",
     "Jobs and delivery",
     "Stages and sampling steps",
     "Triton as the gateway sees it",
@@ -83,8 +85,8 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("entrust_problems_total", "counter", DOORS, "Errors told to callers, by kind.", ("kind",)),
     Definition(
         "entrust_archive_instances_total", "counter", ARCHIVE,
-        "Instances by the way they came (`dicomweb`, `dimse`, or `gateway` for results) and what became of them: "
-        "`stored`, `duplicate` (the same bytes were there), `refused`.", ("door", "outcome"),
+        "Instances by the way they came (`dicomweb`, `dimse`, `pull`, or `gateway` for results) and what became of "
+        "them: `stored`, `duplicate` (the same bytes were there), `refused`.", ("door", "outcome"),
     ),
     Definition(
         "entrust_archive_received_bytes_total", "counter", ARCHIVE, "Size of the same instances.", ("door",), "bytes"
@@ -129,6 +131,40 @@ DEFINITIONS: tuple[Definition, ...] = (
         "entrust_study_step_duration_seconds", "histogram", STUDIES, "Attempts at a step.", ("step",), "seconds",
         STAGE_BUCKETS_SECONDS,
     ),
+    Definition(
+        "entrust_retrievals_total", "counter", PULL,
+        "Retrievals from a source, by how they ended: `succeeded`, `partial` (instances failed), or a kind of error.",
+        ("source", "outcome"),
+    ),
+    Definition(
+        "entrust_retrieval_duration_seconds", "histogram", PULL, "Retrievals, waiting included.", ("source",),
+        "seconds", STAGE_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_retrieval_instances_total", "counter", PULL,
+        "Instances that were wanted from a source: `present` (the archive held them), `retrieved`, `failed`. Those of "
+        "retrievals that ended with an error are not counted.", ("source", "outcome"),
+    ),
+    Definition(
+        "entrust_workitems_total", "counter", WORKLIST,
+        "Workitems by what became of them here: `claimed`, `lost` (another performer was quicker), `completed`, "
+        "`canceled`, `abandoned` (claimed, and then not ours any more).", ("outcome",),
+    ),
+    Definition(
+        "entrust_workitem_duration_seconds", "histogram", WORKLIST, "From the claim of a workitem to its final state.",
+        (), "seconds", STAGE_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_workitems_passed_over", "gauge", WORKLIST,
+        "Scheduled workitems of the latest search that may not be claimed here, by reason.", ("reason",),
+    ),
+    Definition("entrust_workitems_in_progress", "gauge", WORKLIST, "Workitems that are claimed and worked on."),
+    Definition(
+        "entrust_worklist_searches_total", "counter", WORKLIST, "Searches of the worklist: `ok` or `failed`.",
+        ("outcome",),
+    ),
+    Definition("entrust_worklist_events_total", "counter", WORKLIST, "Events that the task manager told of."),
+    Definition("entrust_worklist_channel_open", "gauge", WORKLIST, "1 while events can be heard, else 0."),
     Definition("entrust_jobs", "gauge", JOBS, "Jobs that are kept, by state.", ("state",)),
     Definition("entrust_jobs_accepted_total", "counter", JOBS, "Jobs taken into the queue.", ("task", "priority")),
     Definition(

@@ -17,7 +17,7 @@ from entrust.drift import (
     conflict_measure,
     intensity_measure,
 )
-from service.observability.collectors import Collectors, start_process, start_reference, start_task
+from service.observability.collectors import RETRIEVED, Collectors, start_process, start_reference, start_task
 
 MAX_STEP_INDEX = 31
 """Steps after this one share the label ``32+``: a caller's number of steps must not grow the metric."""
@@ -70,6 +70,16 @@ class Metrics:
         self._study_seconds = collectors.of("entrust_study_duration_seconds", Histogram)
         self._study_steps = collectors.of("entrust_study_steps_total", Counter)
         self._study_step_seconds = collectors.of("entrust_study_step_duration_seconds", Histogram)
+        self._retrievals = collectors.of("entrust_retrievals_total", Counter)
+        self._retrieval_seconds = collectors.of("entrust_retrieval_duration_seconds", Histogram)
+        self._retrieved = collectors.of("entrust_retrieval_instances_total", Counter)
+        self._workitems = collectors.of("entrust_workitems_total", Counter)
+        self._workitem_seconds = collectors.of("entrust_workitem_duration_seconds", Histogram)
+        self._passed_over = collectors.of("entrust_workitems_passed_over", Gauge)
+        self._workitems_open = collectors.of("entrust_workitems_in_progress", Gauge)
+        self._searches = collectors.of("entrust_worklist_searches_total", Counter)
+        self._events = collectors.of("entrust_worklist_events_total", Counter)
+        self._channel = collectors.of("entrust_worklist_channel_open", Gauge)
         self._jobs = collectors.of("entrust_jobs", Gauge)
         self._accepted = collectors.of("entrust_jobs_accepted_total", Counter)
         self._finished = collectors.of("entrust_jobs_finished_total", Counter)
@@ -271,6 +281,48 @@ class Metrics:
         self._associations_ended.labels(outcome).inc()
         if was_open:
             self._associations.dec()
+
+    def sources(self, names: Iterable[str]) -> None:
+        """Let the series exist of the sources from which studies may be fetched."""
+        for name in names:
+            self._retrieval_seconds.labels(name)
+            for outcome in ("succeeded", "partial", "source-unavailable"):
+                self._retrievals.labels(name, outcome)
+            for outcome in RETRIEVED:
+                self._retrieved.labels(name, outcome)
+
+    def retrieval(
+        self, *, source: str, outcome: str, duration_seconds: float, present: int, retrieved: int, failed: int
+    ) -> None:
+        """Record the end of a retrieval; ``outcome`` is ``succeeded``, ``partial`` or an error kind."""
+        self._retrievals.labels(source, outcome).inc()
+        self._retrieval_seconds.labels(source).observe(duration_seconds)
+        for label, count in zip(RETRIEVED, (present, retrieved, failed), strict=True):
+            self._retrieved.labels(source, label).inc(count)
+
+    def workitem(self, outcome: str, *, duration_seconds: float | None = None) -> None:
+        """Record what became of a workitem; :data:`service.observability.collectors.WORKITEM_OUTCOMES`."""
+        self._workitems.labels(outcome).inc()
+        if duration_seconds is not None:
+            self._workitem_seconds.observe(duration_seconds)
+
+    def workitems_in_progress(self, count: int) -> None:
+        """Set how many workitems are worked on."""
+        self._workitems_open.set(count)
+
+    def worklist_searched(self, *, succeeded: bool, passed_over: Mapping[str, int] | None = None) -> None:
+        """Record a search of the worklist, and how many it found that may not be claimed, by every possible reason."""
+        self._searches.labels("ok" if succeeded else "failed").inc()
+        for reason, count in (passed_over or {}).items():
+            self._passed_over.labels(reason).set(count)
+
+    def worklist_event(self) -> None:
+        """Count an event of the task manager."""
+        self._events.inc()
+
+    def worklist_channel(self, *, is_open: bool) -> None:
+        """Say whether events can be heard."""
+        self._channel.set(is_open)
 
     def delivered(self, *, door: str, size_bytes: int) -> None:
         """Record results that were handed over."""

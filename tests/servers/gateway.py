@@ -21,9 +21,11 @@ from service.app import (
     read_certificate,
 )
 from service.intake.access import Access, read_tokens
+from service.peers import open_worklist
 from service.settings import Settings
 from service.startup import make_metrics
 from service.triton.embedded import EmbeddedTriton
+from service.worklist.in_process import QueuedStudies
 
 
 class RunningGateway(httpx.AsyncClient):
@@ -60,6 +62,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
                 bind_rpc(settings, metrics, access, certificate) as rpc,
                 open_gateway(settings, metrics, access, archive=archive) as gateway,
                 rpc.serve(gateway),
+                open_worklist(settings, metrics, gateway.retrievals, QueuedStudies(gateway)) as stop_worklist,
             ):
                 with listen("127.0.0.1", 0) as listener:
                     server = make_server(gateway, certificate)
@@ -80,6 +83,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
                                 await asyncio.sleep(0.01)
                             yield client
                     finally:
+                        await stop_worklist()
                         await gateway.runner.stop(0.0)
                         server.should_exit = True
                         await serving

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from entrust.errors import EnTrustError, ErrorKind, InvalidInputError
-from service.api.rest import health, jobs, models, problem_types, rules, segmentations, studies
+from service.api.rest import health, jobs, models, problem_types, retrievals, rules, segmentations, studies
 from service.api.rest.access import Guard
 from service.api.rest.boundary import Boundary
 from service.api.rest.problems import (
@@ -56,7 +56,8 @@ def create_application(gateway: Gateway, *, version: str, others: Sequence[APIRo
         responses={**documented(ErrorKind.INTERNAL)},
     )
     app.state.gateway = gateway
-    for router in (segmentations.router, jobs.router, models.router, rules.router, studies.router):
+    routers = (segmentations, retrievals, jobs, models, rules, studies)
+    for router in (module.router for module in routers):
         app.include_router(router, responses=documented(ErrorKind.UNAUTHENTICATED))
     for router in (health.router, problem_types.router, *others):
         app.include_router(router)

@@ -53,6 +53,7 @@ PROBLEMS: Mapping[ErrorKind, ProblemType] = {
     ErrorKind.DEADLINE_EXCEEDED: ProblemType(HTTPStatus.GATEWAY_TIMEOUT, "The time allowed has run out"),
     ErrorKind.CANCELLED: ProblemType(HTTPStatus.GONE, "The request was taken back"),
     ErrorKind.DELIVERY_FAILED: ProblemType(HTTPStatus.BAD_GATEWAY, "The result could not be handed over"),
+    ErrorKind.SOURCE_UNAVAILABLE: ProblemType(HTTPStatus.BAD_GATEWAY, "The source of the images cannot be used"),
     ErrorKind.INTERNAL: ProblemType(HTTPStatus.INTERNAL_SERVER_ERROR, "The gateway failed"),
 }
 

@@ -32,6 +32,7 @@ CODES: Mapping[ErrorKind, grpc.StatusCode] = {
     ErrorKind.DEADLINE_EXCEEDED: grpc.StatusCode.DEADLINE_EXCEEDED,
     ErrorKind.CANCELLED: grpc.StatusCode.CANCELLED,
     ErrorKind.DELIVERY_FAILED: grpc.StatusCode.UNAVAILABLE,
+    ErrorKind.SOURCE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     ErrorKind.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 DOMAIN = "entrust"

@@ -1,5 +1,7 @@
 """Settings: defaults hold, the environment is read, faults are named and never silent."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -68,3 +70,42 @@ def test_the_tree_is_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError):
         settings.rest.port = 1  # type: ignore[misc]
+
+
+def test_sources_are_set_one_variable_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ENTRUST_ARCHIVE__FOLDER", str(tmp_path))
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__PACS__KIND", "dicomweb")
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__PACS__URL", "https://pacs.example/dicom-web")
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__OLD__KIND", "dimse")
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__OLD__HOST", "10.0.0.7")
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__OLD__PORT", "104")
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__OLD__AE_TITLE", "OLDPACS")
+    sources = load_settings().pull.sources
+    assert (sources["pacs"].url, sources["old"].port) == ("https://pacs.example/dicom-web", 104)
+
+
+@pytest.mark.parametrize(
+    ("variables", "complaint"),
+    [
+        ({"PULL__SOURCES__PACS__KIND": "dicomweb"}, "url"),
+        ({"PULL__SOURCES__PACS__KIND": "dimse", "PULL__SOURCES__PACS__HOST": "h"}, "ae_title"),
+        ({"WORKLIST__URL": "https://m"}, "ENTRUST_WORKLIST__PROCEDURES"),
+        ({"WORKLIST__PROCEDURES": "GTV=oncology"}, "PROCEDURES"),
+        ({"WORKLIST__SOURCE": "nowhere"}, "ENTRUST_WORKLIST__SOURCE"),
+    ],
+)
+def test_peers_must_be_whole(
+    variables: dict[str, str], complaint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENTRUST_ARCHIVE__FOLDER", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(f"ENTRUST_{name}", value)
+    with pytest.raises(InvalidInputError, match=complaint):
+        load_settings()
+
+
+def test_a_gateway_without_an_archive_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__PACS__KIND", "dicomweb")
+    monkeypatch.setenv("ENTRUST_PULL__SOURCES__PACS__URL", "https://pacs.example")
+    with pytest.raises(InvalidInputError, match="ENTRUST_ARCHIVE__FOLDER"):
+        load_settings()

@@ -24,7 +24,7 @@ def test_failures_of_ours_are_failures_at_the_door() -> None:
     ours = {kind for kind, problem in PROBLEMS.items() if outcome_of(problem.status) == "failed"}
     assert ours == {
         ErrorKind.MODEL_UNAVAILABLE, ErrorKind.INFERENCE_FAILED, ErrorKind.DEADLINE_EXCEEDED,
-        ErrorKind.DELIVERY_FAILED, ErrorKind.INTERNAL,
+        ErrorKind.DELIVERY_FAILED, ErrorKind.SOURCE_UNAVAILABLE, ErrorKind.INTERNAL,
     }  # fmt: skip
 
 
