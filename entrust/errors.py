@@ -16,6 +16,7 @@
     ├── DeadlineExceededError      deadline-exceeded    the caller's time ran out
     ├── CancelledError             cancelled            the caller took the request back
     ├── DeliveryFailedError        delivery-failed      the result exists but could not be handed over
+    │   └── DeliveryRefusedError   delivery-failed      … and sending it again would change nothing
     └── InternalError              internal             a defect of this program
 
 Messages, fixes and details never hold patient data: no names, identifiers, dates, UIDs or file names of the caller.
@@ -160,6 +161,10 @@ class DeliveryFailedError(EnTrustError):
     """The result exists but could not be handed over."""
 
     kind = ErrorKind.DELIVERY_FAILED
+
+
+class DeliveryRefusedError(DeliveryFailedError):
+    """The receiver does not want it, and sending it again would change nothing."""
 
 
 class InternalError(EnTrustError):
