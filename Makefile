@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers sbom chart rules-schema proto \
+.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-pacs sbom chart rules-schema proto \
 	release-proto serve load load-quick kill-studies train training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -64,6 +64,10 @@ check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the
 	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml config >/dev/null
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml --file deploy/compose/host-network.yml config >/dev/null
+
+e2e-pacs: $(VENV)/.development triton  ## send a phantom to Orthanc, and see its results come back: by DIMSE and by DICOMweb
+	@deploy/scripts/install-system-tools dcmtk:storescu $(ORTHANC)
+	$(BIN)/python -m deploy.orthanc
 
 e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (root, many minutes)
 	@deploy/scripts/install-system-tools podman:podman buildah:buildah runc:runc debootstrap:debootstrap

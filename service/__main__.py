@@ -1,5 +1,4 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``,
-``entrust studies``, ``entrust retrieve``.
+"""The command line: ``entrust serve``, ``segment``, ``deliver``, ``retrieve``, ``models``, ``rules``, ``studies``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -29,6 +28,7 @@ from entrust.errors import (
     InvalidInputError,
 )
 from entrust.sampling import SAMPLERS
+from service.deliver_command import deliver
 from service.extra_results import Extra
 from service.observability.logs import configure_logging, describe_exception, get_logger
 from service.observability.traces import span
@@ -72,6 +72,7 @@ cli = typer.Typer(
 cli.add_typer(rules_commands, name="rules")
 cli.add_typer(studies_commands, name="studies")
 cli.command()(retrieve)
+cli.command("deliver")(deliver)
 out = Console()
 err = Console(stderr=True)
 

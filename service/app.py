@@ -26,6 +26,7 @@ from service.api.rpc.application import RpcLimits
 from service.api.rpc.listener import RpcListener, open_listener
 from service.archive import Archive, Watermark
 from service.archive.space import free_ratio
+from service.dispatch import open_reports
 from service.inference import TritonClient
 from service.ingest import IngestLimits
 from service.intake.access import Access, read_tokens
@@ -151,7 +152,7 @@ def open_dimse(
         timeout_seconds=dimse.timeout_seconds,
     )
     tls = certificate.server_context() if dimse.tls and certificate is not None else None
-    with open_scp(dimse.host, dimse.port, scp, archive, metrics, tls) as server:
+    with open_scp(dimse.host, dimse.port, scp, archive, metrics, tls, open_reports(settings)) as server:
         port = int(server.server_address[1])
         log.info("dimse-listening", host=dimse.host, port=port)
         yield port

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from entrust.errors import InvalidInputError
@@ -448,6 +448,70 @@ class TracesSettings(_Group):
     instance: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,63}$")
 
 
+class TargetSettings(_Group):
+    """A receiver of results.
+
+    Attributes:
+        kind: ``stow`` (DICOMweb) or ``dimse``.
+        url: Root of its DICOMweb, without ``/studies``.
+        credentials_file: For DICOMweb, a file with ``user:password`` or with a bearer token.
+        host: Its host, for DIMSE.
+        port: Its TCP port, for DIMSE.
+        ae_title: Its AE title; ours is that of the DIMSE face.
+        tls: Whether associations are encrypted; DICOMweb is where its address says so.
+        ca_file: Authorities in PEM that vouch for it; the public ones when empty.
+        certificate_file: Our certificate chain in PEM, where it wants one.
+        key_file: Its private key in PEM.
+        confirmation: ``read-back`` gets results again and compares them, ``commitment`` asks for storage commitment
+            (DIMSE), ``none`` believes the first word.
+        timeout_seconds: Its longest silence.
+        concurrency: Deliveries and confirmations at a time.
+        rest_seconds: How long it is left alone when it is down.
+    """
+
+    kind: Literal["stow", "dimse"]
+    url: str = Field(default="", pattern=r"^$|^https?://[^\s?#@]+$")
+    credentials_file: Path | None = None
+    host: str = Field(default="", pattern=r"^[A-Za-z0-9._:-]{0,253}$")
+    port: int = Field(default=104, ge=1, le=65535)
+    ae_title: str = Field(default="", pattern=f"^({AE_TITLE})?$")
+    tls: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    confirmation: Literal["read-back", "commitment", "none"] = "read-back"
+    timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
+    concurrency: int = Field(default=1, ge=1, le=64)
+    rest_seconds: float = Field(default=30.0, gt=0.0, le=3600.0)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "TargetSettings":
+        if self.kind == "stow" and not self.url:
+            raise ValueError("a target of kind stow needs url")
+        if self.kind == "dimse" and not (self.host and self.ae_title):
+            raise ValueError("a target of kind dimse needs host and ae_title")
+        if self.kind == "stow" and self.confirmation == "commitment":
+            raise ValueError("storage commitment needs kind dimse")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        return self
+
+
+TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class DeliverySettings(_Group):
+    """Where results are delivered.
+
+    Attributes:
+        targets: Receivers by name: ``ENTRUST_DELIVERY__TARGETS__PACS__KIND=stow`` names one ``pacs``.
+        commitment_patience_seconds: After how long without an answer a target is asked again for storage commitment.
+    """
+
+    targets: dict[TargetName, TargetSettings] = {}
+    commitment_patience_seconds: float = Field(default=3600.0, gt=0.0, le=30 * 86_400.0)
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -471,6 +535,7 @@ class Settings(BaseSettings):
     dimse: DimseSettings = DimseSettings()
     pull: PullSettings = PullSettings()
     worklist: WorklistSettings = WorklistSettings()
+    delivery: DeliverySettings = DeliverySettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
     selection: SelectionSettings = SelectionSettings()

@@ -53,6 +53,22 @@ class SeriesHeader:
 
 
 @dataclass(frozen=True, eq=False)
+class Planes:
+    """The planes of a series without their pixels: what results are compared with.
+
+    Attributes:
+        uid: SeriesInstanceUID. Never logged.
+        datasets: pydicom headers, one per depth index (one in all for multi-frame).
+            Opaque outside the rooms that own DICOM.
+        grid: Where they lie.
+    """
+
+    uid: str
+    datasets: tuple[Any, ...]
+    grid: Grid
+
+
+@dataclass(frozen=True, eq=False)
 class Series:
     """One acquired volume.
 
@@ -92,6 +108,11 @@ class Series:
             grid=self.volume.grid,
             role=self.role,
         )
+
+    @property
+    def planes(self) -> Planes:
+        """Its planes without their pixels."""
+        return Planes(self.uid, self.datasets, self.volume.grid)
 
 
 @dataclass(frozen=True, eq=False)

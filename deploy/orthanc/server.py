@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,18 +45,29 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, *, scp_port: int = 0, dicomweb_url: str = "") -> Iterator[Orthanc]:
+def running_orthanc(
+    folder: Path,
+    *,
+    scp_port: int = 0,
+    dicomweb_url: str = "",
+    ports: tuple[int, int] = (0, 0),
+    credentials: str = "",
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[Orthanc]:
     """Run Orthanc until the end of the block.
 
     Args:
         folder: Where its data, configuration and log go.
         scp_port: Port of our SCP on this machine, which Orthanc then knows as the modality ``entrust``.
         dicomweb_url: Root of our DICOMweb, which it then knows as the server ``entrust``.
+        ports: Of HTTP and DICOM; free ones where 0.
+        credentials: ``user:password`` of the only user that it lets in; everybody when empty.
+        settings: Further values of its configuration.
 
     Raises:
         ServerError: It is not installed or does not start.
     """
-    http_port, dicom_port = free_port(), free_port()
+    http_port, dicom_port = (port or free_port() for port in ports)
     server = {"Url": f"{dicomweb_url}/", "HasDelete": False, "ChunkedTransfers": True}
     config = {
         "Name": AE_TITLE,
@@ -65,20 +76,23 @@ def running_orthanc(folder: Path, *, scp_port: int = 0, dicomweb_url: str = "") 
         "Plugins": [str(PLUGIN)] if PLUGIN.exists() else [],
         "HttpPort": http_port,
         "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
+        "AuthenticationEnabled": bool(credentials),
+        "RegisteredUsers": dict([credentials.split(":")] if credentials else []),
         "DicomAet": AE_TITLE,
         "DicomPort": dicom_port,
         "DicomCheckCalledAet": False,
         "DicomAlwaysAllowStore": True,
+        "DicomAlwaysAllowGet": True,
         "UnknownSopClassAccepted": True,
         "OverwriteInstances": False,
         "DicomModalities": {"entrust": ["ENTRUST", "127.0.0.1", scp_port]} if scp_port else {},
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Servers": {"entrust": server} if dicomweb_url else {}},
+        **(settings or {}),
     }
     path = folder / "orthanc.json"
     path.write_text(json.dumps(config), encoding="utf-8")
     environment = os.environ | {"TCP_NODELAY": "1"}  # dcmtk below Orthanc is 20 times slower without
     command = [binary("Orthanc"), str(path)]
-    url = f"http://127.0.0.1:{http_port}"
+    url = f"http://{credentials}{'@' if credentials else ''}127.0.0.1:{http_port}"
     with running(command, f"{url}/system", folder / "orthanc.log", READY_SECONDS, environment=environment):
         yield Orthanc(url, dicom_port)

@@ -198,6 +198,17 @@ ALERTS: tuple[Alert, ...] = (
         "The gateway loads the model again by itself; studies in flight repeat their calls. Find out what killed it.",
     ),
     Alert(
+        "EntrustDeliveryTargetDown", "entrust_delivery_targets_down == 1", "5m", "warning",
+        "The receiver {{ $labels.target }} does not answer {{ $labels.instance }}.",
+        "Results for it wait, and are tried again one by one. Nothing is lost while the gateway's disk has room.",
+    ),
+    Alert(
+        "EntrustDeliveryRefused",
+        'sum by (target) (increase(entrust_delivery_attempts_total{outcome="refused"}[15m])) > 0', "0m", "warning",
+        "Results were refused by, or held back from, the receiver {{ $labels.target }}.",
+        "They are not tried again by themselves: somebody has to see why, and deliver them anew.",
+    ),
+    Alert(
         "EntrustNoStudiesInWorkingHours",
         'sum(increase({__name__=~"entrust_jobs_accepted_total|entrust_studies_finished_total"}[2h])) == 0\n'
         f"and on () {WORKING_HOURS} == 1\n"

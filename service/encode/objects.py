@@ -47,11 +47,16 @@ class Origin:
     sources: tuple[Source, ...]
     identity: Identity
 
+    @property
+    def device_uid(self) -> str:
+        """UID of the model as a device."""
+        return self.identity.device_uid
+
     @classmethod
     def of(cls, case: Case, identity: Identity) -> "Origin":
         """Read what the source images say about themselves."""
         with quiet():
-            header = clean_header(case.reference)
+            header = clean_header(case.reference.datasets[0])
             if not header.get("FrameOfReferenceUID"):
                 # the planes define a space of their own, which then needs a name
                 header.FrameOfReferenceUID = identity.uid("frame-of-reference")

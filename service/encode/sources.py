@@ -17,7 +17,7 @@ from pydicom.valuerep import format_number_as_ds, validate_value
 
 from entrust.errors import InternalError
 from entrust.volume import Grid
-from service.study import Series
+from service.study import Planes, Series
 
 UNICODE = "ISO_IR 192"
 
@@ -104,16 +104,33 @@ def sources_of(reference: Series, used: Iterable[Series]) -> tuple[Source, ...]:
     """
     others = [series for series in used if series is not reference]
     unique = {series.uid: series for series in (reference, *others)}
-    return tuple(_source(series) for series in unique.values())
+    return tuple(source_of(series.planes) for series in unique.values())
 
 
-def clean_header(series: Series) -> Dataset:
-    """Return patient, study, equipment and frame-of-reference attributes of a series, fit to be written again.
+def source_of(planes: Planes) -> Source:
+    """Return a series as results cite it.
+
+    Raises:
+        InternalError: Its images do not fit its grid.
+    """
+    datasets, grid = planes.datasets, planes.grid
+    study_uid = str(datasets[0].StudyInstanceUID)
+    if len(datasets) == grid.shape[0]:
+        cited = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), None) for ds in datasets)
+    elif len(datasets) == 1:
+        ds = datasets[0]
+        cited = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), n) for n in _frame_numbers(ds, grid))
+    else:
+        raise InternalError("A series has neither one image per slice nor one in all.")
+    return Source(planes.uid, study_uid, cited, grid)
+
+
+def clean_header(original: Dataset) -> Dataset:
+    """Return patient, study, equipment and frame-of-reference attributes of an image, fit to be written again.
 
     Type 2 attributes are always there, empty where unknown. A value that breaks its value representation is left
     out, except for those that a receiver matches by (:data:`VERBATIM`).
     """
-    original: Dataset = series.datasets[0]
     header = Dataset()
     for keyword in _COPIED:
         if keyword in original:
@@ -163,20 +180,6 @@ def shells(series: Series, header: Dataset) -> list[Dataset]:
         shell.ImagePositionPatient = _decimals(position_mm)
         result.append(shell)
     return result
-
-
-def _source(series: Series) -> Source:
-    datasets, depth = series.datasets, series.volume.grid.shape[0]
-    study_uid = str(datasets[0].StudyInstanceUID)
-    if len(datasets) == depth:
-        planes = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), None) for ds in datasets)
-    elif len(datasets) == 1:
-        ds = datasets[0]
-        numbers = _frame_numbers(ds, series.volume.grid)
-        planes = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), number) for number in numbers)
-    else:
-        raise InternalError("A series has neither one image per slice nor one in all.")
-    return Source(series.uid, study_uid, planes, series.volume.grid)
 
 
 def _frame_numbers(ds: Dataset, grid: Grid) -> list[int]:

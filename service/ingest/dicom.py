@@ -19,8 +19,8 @@ from service.ingest.headers import (
     read_header,
 )
 from service.ingest.limits import IngestLimits
-from service.ingest.series import build_series, inspect_series
-from service.study import Refused, Series, SeriesHeader, Study, Warned
+from service.ingest.series import build_series, inspect_series, stack_planes
+from service.study import Planes, Refused, Series, SeriesHeader, Study, Warned
 
 _VOLUME_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
@@ -96,6 +96,27 @@ def inspect_dicom(paths: Iterable[Path], limits: IngestLimits) -> tuple[SeriesHe
         volumes = [_inspect(members, found, limits) for members in groups]
         others = [_header(str(o[0][0].get("Modality") or ""), o[0][0], len(o), o[0][1]) for o in found.others.values()]
     return *volumes, *others
+
+
+def read_planes(paths: Iterable[Path], limits: IngestLimits) -> tuple[Planes, ...]:
+    """Return the planes of every series that forms a volume; what forms none is passed over. No pixels are read.
+
+    Raises:
+        InvalidInputError: The images belong to more than one patient, or a header is damaged.
+        TooLargeError: A limit was passed.
+    """
+    found, planes = _Findings(), []
+    with deviations():
+        for members in _by_series(paths, found, limits):
+            try:
+                planes.append(stack_planes(members, limits.max_voxels))
+            except TooLargeError:
+                raise
+            except EnTrustError:
+                continue
+            except PARSE_FAILURES as error:
+                raise _damaged(error) from error
+    return tuple(planes)
 
 
 def _inspect(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> SeriesHeader:

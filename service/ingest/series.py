@@ -16,7 +16,7 @@ from service.ingest.frames import Frame, frames_of
 from service.ingest.headers import attributes, describe, image_type, plain
 from service.ingest.pixels import check_greyscale, real_world, stored_pixels
 from service.ingest.stacking import Order, regular_grid, sort_planes
-from service.study import Series, SeriesHeader, Warned
+from service.study import Planes, Series, SeriesHeader, Warned
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +115,23 @@ def build_series(
         volume=volume,
         units={"CT": "HU", "MR": "arbitrary"}.get(dicom_modality) or _pet_units(header),
         attributes=found,
-        datasets=(header,) if multi_frame else tuple(frame.header for frame in stack.planes),
+        datasets=_datasets(stack),
     ), warnings
+
+
+def stack_planes(members: Sequence[tuple[Path, Dataset]], voxels_left: int) -> Planes:
+    """Put the planes of a series in order; pixels are not read.
+
+    Args:
+        members: Files and their headers.
+        voxels_left: How many voxels the series may have.
+
+    Raises:
+        EnTrustError: As :func:`build_series`, save for what shows only in decoding.
+    """
+    stack = _stack(members, voxels_left)
+    uid = str(stack.planes[0].header.get("SeriesInstanceUID") or "")
+    return Planes(uid, _datasets(stack), regular_grid(stack.planes))
 
 
 def _stack(members: Sequence[tuple[Path, Dataset]], voxels_left: int) -> _Stack:
@@ -126,6 +141,12 @@ def _stack(members: Sequence[tuple[Path, Dataset]], voxels_left: int) -> _Stack:
     order = sort_planes(frames)
     new = np.diff(order.place, prepend=-1) > 0
     return _Stack(frames, order, [int(i) for i in order.index[new]])
+
+
+def _datasets(stack: _Stack) -> tuple[Dataset, ...]:
+    """Return the header of every plane, or of the one object that holds them all."""
+    header = stack.planes[0].header
+    return (header,) if _is_multi_frame(header) else tuple(frame.header for frame in stack.planes)
 
 
 def _is_multi_frame(header: Dataset) -> bool:

@@ -27,6 +27,8 @@ STEP_OUTCOMES = ("done", "retried", "failed")
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "left")
 CANARY_OUTCOMES = ("ok", "wrong", "late")
 REPAIRS = ("reload", "restart")
+DELIVERY_STAGES, DELIVERY_OUTCOMES = ("deliver", "confirm"), ("done", "postponed", "refused")
+SENT_OUTCOMES = ("stored", "warned", "postponed", "refused")
 
 Collector = Counter | Gauge | Histogram
 C = TypeVar("C", Counter, Gauge, Histogram)
@@ -117,6 +119,16 @@ def start_task(collectors: Collectors, task: str, pairs: Iterable[tuple[str, str
         collectors.start("entrust_input_coverage_ratio", task, slug)
         for statistic in STATISTICS:
             collectors.start("entrust_input_intensity_ratio", task, slug, statistic)
+
+
+def start_target(collectors: Collectors, target: str) -> None:
+    """Let the series of a receiver of results exist."""
+    for stage in DELIVERY_STAGES:
+        collectors.start("entrust_delivery_attempt_duration_seconds", target, stage)
+        for outcome in DELIVERY_OUTCOMES:
+            collectors.start("entrust_delivery_attempts_total", target, stage, outcome)
+    for outcome in SENT_OUTCOMES:
+        collectors.start("entrust_delivery_instances_total", target, outcome)
 
 
 def start_reference(collectors: Collectors, reference: CalibrationReference) -> None:

@@ -40,13 +40,14 @@ class Definition:
     buckets: tuple[float, ...] = ()
 
 
-DOORS, ARCHIVE, STUDIES, PULL, WORKLIST, JOBS, SAMPLING, TRITON = (
+DOORS, ARCHIVE, STUDIES, PULL, WORKLIST, JOBS, DELIVERY, SAMPLING, TRITON = (
     "Doors",
     "The archive, and DICOM associations",
     "Studies of the archive",
     "Studies that are fetched",
     "The worklist of a task manager",
     "Jobs and delivery",
+    "Delivery to targets",
     "Stages and sampling steps",
     "Triton as the gateway sees it",
 )
@@ -185,6 +186,25 @@ DEFINITIONS: tuple[Definition, ...] = (
     Definition("entrust_results_retained_bytes", "gauge", JOBS, "Results held for collection.", (), "bytes"),
     Definition(
         "entrust_results_delivered_bytes_total", "counter", JOBS, "Results handed over, by door.", ("door",), "bytes"
+    ),
+    Definition(
+        "entrust_delivery_attempts_total", "counter", DELIVERY,
+        "Attempts to `deliver` a set of results to a target or to `confirm` it, by how they ended: `done`, `postponed` "
+        "(tried again), `refused` (never again: a dead letter).", ("target", "stage", "outcome"),
+    ),
+    Definition(
+        "entrust_delivery_attempt_duration_seconds", "histogram", DELIVERY,
+        "The same attempts, waiting for a turn and the check before it included.", ("target", "stage"), "seconds",
+        STAGE_BUCKETS_SECONDS,
+    ),
+    Definition(
+        "entrust_delivery_instances_total", "counter", DELIVERY,
+        "Instances by what a target said of them: `stored`, `warned` (stored with a warning), `postponed`, `refused`.",
+        ("target", "outcome"),
+    ),
+    Definition(
+        "entrust_delivery_targets_down", "gauge", DELIVERY,
+        "1 where a target does not answer and is left alone for now, else 0.", ("target",),
     ),
     Definition(
         "entrust_stage_duration_seconds", "histogram", SAMPLING,

@@ -30,8 +30,8 @@ ALLOWED_KEYS: frozenset[str] = frozenset(
         # numbers
         "duration_seconds", "step", "of", "num_hypotheses", "num_steps", "seed", "sampler", "count", "size_bytes",
         "attempt",
-        # the doors of the PACS: constants and counts
-        "door", "refused",
+        # the doors of the PACS and deliveries to it: constants, counts, names of targets
+        "door", "refused", "target",
     }
 )  # fmt: skip
 """Keys that may be written. ``cause`` holds messages of :mod:`entrust.errors` only, which are free of patient data."""

@@ -17,7 +17,14 @@ from entrust.drift import (
     conflict_measure,
     intensity_measure,
 )
-from service.observability.collectors import RETRIEVED, Collectors, start_process, start_reference, start_task
+from service.observability.collectors import (
+    RETRIEVED,
+    Collectors,
+    start_process,
+    start_reference,
+    start_target,
+    start_task,
+)
 
 MAX_STEP_INDEX = 31
 """Steps after this one share the label ``32+``: a caller's number of steps must not grow the metric."""
@@ -90,6 +97,11 @@ class Metrics:
         self._queue_capacity = collectors.of("entrust_queue_capacity_jobs", Gauge)
         self._retained = collectors.of("entrust_results_retained_bytes", Gauge)
         self._delivered = collectors.of("entrust_results_delivered_bytes_total", Counter)
+        self._attempts = collectors.of("entrust_delivery_attempts_total", Counter)
+        self._attempt_seconds = collectors.of("entrust_delivery_attempt_duration_seconds", Histogram)
+        self._sent = collectors.of("entrust_delivery_instances_total", Counter)
+        self._targets_down = collectors.of("entrust_delivery_targets_down", Gauge)
+        self._collectors = collectors
         self._stage_seconds = collectors.of("entrust_stage_duration_seconds", Histogram)
         self._step_seconds = collectors.of("entrust_sampling_step_duration_seconds", Histogram)
         self._steps = collectors.of("entrust_sampling_steps_total", Counter)
@@ -327,6 +339,20 @@ class Metrics:
     def delivered(self, *, door: str, size_bytes: int) -> None:
         """Record results that were handed over."""
         self._delivered.labels(door).inc(size_bytes)
+
+    def delivery_target(self, target: str, down: bool) -> None:
+        """Say whether a target answers; its series exist from the first time on."""
+        start_target(self._collectors, target)
+        self._targets_down.labels(target).set(down)
+
+    def delivery_attempted(self, *, target: str, stage: str, outcome: str, duration_seconds: float) -> None:
+        """Record an attempt to ``deliver`` or ``confirm``: ``done``, ``postponed`` or ``refused``."""
+        self._attempts.labels(target, stage, outcome).inc()
+        self._attempt_seconds.labels(target, stage).observe(duration_seconds)
+
+    def instance_sent(self, *, target: str, outcome: str) -> None:
+        """Record what a target said of an instance: ``stored``, ``warned``, ``postponed`` or ``refused``."""
+        self._sent.labels(target, outcome).inc()
 
     def http_request(self, *, method: str, route: str, status: int, duration_seconds: float) -> None:
         """Record one HTTP request by its route template."""

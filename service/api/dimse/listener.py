@@ -1,7 +1,6 @@
 """The storage SCP's listener: who may call, what is spoken, and how it starts and stops."""
 
 import contextlib
-import logging
 import os
 import ssl
 import threading
@@ -9,21 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pynetdicom import AE, _config
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 
+import service.associations  # noqa: F401  (keeps pynetdicom from telling of patients)
 from entrust.errors import InvalidInputError
+from service.api.dimse.commitment import CommitmentListener
 from service.api.dimse.connection import EagerHandler
 from service.api.dimse.server import DicomServer
 from service.api.dimse.storage import StorageService
 from service.archive import Archive
+from service.delivery.reports import CommitmentReports
 from service.observability.metrics import Metrics
 
-_config.LOG_HANDLER_LEVEL = "none"  # its handlers spell out every PDU
-_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.UNRESTRICTED_STORAGE_SERVICE = True
 """Every storage class, private and future ones too, in the transfer syntax that the peer likes best: nothing is decoded
 on the way in."""
-logging.getLogger("pynetdicom").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,11 @@ def open_listener(
     archive: Archive,
     metrics: Metrics,
     tls: ssl.SSLContext | None = None,
+    reports: CommitmentReports | None = None,
 ) -> Iterator[DicomServer]:
     """Serve associations until the end of the block; those that are open then are cut off.
+
+    Where ``reports`` are given, receivers of results may tell of storage commitment.
 
     Raises:
         InvalidInputError: The address cannot be had.
@@ -69,6 +71,10 @@ def open_listener(
     ae.maximum_associations = settings.max_associations
     ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = settings.timeout_seconds
     handlers = StorageService(archive, metrics).handlers()
+    if reports is not None:
+        # a receiver that calls us is the provider of this class, and we are its user (PS3.4 J.3.3)
+        ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+        handlers += CommitmentListener(reports).handlers()
     try:
         server = ae.make_server(
             (host, port),

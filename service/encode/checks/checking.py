@@ -8,6 +8,8 @@ Source: IHE RAD TF-3 6.5.3.
 
 from collections.abc import Iterator, Mapping
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -17,8 +19,8 @@ from entrust.errors import InternalError
 from service.encode.checks.contours import check_contours
 from service.encode.checks.faults import Fault, Finding
 from service.encode.checks.frames import check_frames
-from service.encode.checks.report import check_report
-from service.encode.objects import Origin
+from service.encode.checks.ground import REPORT, SEGMENTATION, Ground
+from service.encode.checks.report import EVIDENCE, check_report
 from service.encode.sources import VERBATIM, quiet
 from service.encode.structures import STUDY_CLASS
 
@@ -28,7 +30,11 @@ _LARGE_BYTES = 1024
 """Values above this stay on disk: nothing here looks at pixels."""
 
 
-def check_results(contents: Mapping[str, bytes], origin: Origin) -> None:
+USUAL = (*EVIDENCE, REPORT)
+"""Results that every set has."""
+
+
+def check_results(contents: Mapping[str, bytes], origin: Ground) -> None:
     """Compare the results of a study with their sources and with each other.
 
     Args:
@@ -40,6 +46,20 @@ def check_results(contents: Mapping[str, bytes], origin: Origin) -> None:
     """
     with quiet():
         results = {name: read_header(content) for name, content in contents.items()}
+    compare(results, origin)
+
+
+def compare(results: Mapping[str, Dataset], origin: Ground) -> None:
+    """Compare results with their sources and with each other.
+
+    Args:
+        results: Without their large values; the usual ones are among them.
+        origin: What they started from, or what there is of it now.
+
+    Raises:
+        InternalError: They do not fit; ``details`` names the faults by file.
+    """
+    with quiet():
         found = {name: list(dict.fromkeys(_faults(name, results, origin))) for name in results}
     details = {name: ", ".join(map(str, findings)) for name, findings in found.items() if findings}
     if details:
@@ -50,32 +70,33 @@ def check_results(contents: Mapping[str, bytes], origin: Origin) -> None:
         )
 
 
-def read_header(content: bytes) -> Dataset:
+def read_header(content: bytes | Path) -> Dataset:
     """Return a DICOM file without its large values, which are read when they are asked for."""
-    return dcmread(BytesIO(content), defer_size=_LARGE_BYTES)
+    source: Any = content if isinstance(content, Path) else BytesIO(content)
+    return dcmread(source, defer_size=_LARGE_BYTES)
 
 
-def _faults(name: str, results: Mapping[str, Dataset], origin: Origin) -> Iterator[Finding]:
+def _faults(name: str, results: Mapping[str, Dataset], origin: Ground) -> Iterator[Finding]:
     ds = results[name]
     for keyword in VERBATIM:
         absent = ds.SOPClassUID in _WITHOUT_SPACE and keyword == "FrameOfReferenceUID"
         if not absent and str(ds.get(keyword) or "") != str(origin.header.get(keyword) or ""):
             yield Finding(Fault.DIFFERS, keyword)
-    if ds.get("DeviceUID") != origin.identity.device_uid:
+    if ds.get("DeviceUID") != origin.device_uid:
         yield Finding(Fault.DEVICE_DIFFERS)
     yield from _names(name, results, origin)
     yield from _references(ds, results, origin)
     if "PerFrameFunctionalGroupsSequence" in ds:
         yield from check_frames(ds, origin)
     if ds.get("SegmentSequence"):
-        yield from _segments(ds, results["segmentation.dcm"])
+        yield from _segments(ds, results[SEGMENTATION])
     if ds.SOPClassUID == Comprehensive3DSRStorage:
         yield from check_report(ds, origin, results)
     if ds.SOPClassUID == RTStructureSetStorage:
-        yield from check_contours(ds, origin, results["segmentation.dcm"])
+        yield from check_contours(ds, origin, results[SEGMENTATION])
 
 
-def _names(name: str, results: Mapping[str, Dataset], origin: Origin) -> Iterator[Finding]:
+def _names(name: str, results: Mapping[str, Dataset], origin: Ground) -> Iterator[Finding]:
     """Compare the UIDs of a result with those of the sources and of the other results."""
     others = [other for key, other in results.items() if key != name]
     series = {source.series_uid for source in origin.sources} | {str(o.SeriesInstanceUID) for o in others}
@@ -86,7 +107,7 @@ def _names(name: str, results: Mapping[str, Dataset], origin: Origin) -> Iterato
         yield Finding(Fault.UID_NOT_UNIQUE, "SOPInstanceUID")
 
 
-def _references(ds: Dataset, results: Mapping[str, Dataset], origin: Origin) -> Iterator[Finding]:
+def _references(ds: Dataset, results: Mapping[str, Dataset], origin: Ground) -> Iterator[Finding]:
     """See that everything that is cited, at any depth, exists."""
     known = {(uid, kind) for source in origin.sources for uid, kind in source.instances.items()}
     known |= {(str(other.SOPInstanceUID), str(other.SOPClassUID)) for other in results.values()}

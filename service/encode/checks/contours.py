@@ -7,10 +7,10 @@ from pydicom.dataset import Dataset
 
 from service.encode.checks.faults import Fault, Finding
 from service.encode.checks.frames import PLACE_TOLERANCE_MM
-from service.encode.objects import Origin
+from service.encode.checks.ground import Ground
 
 
-def check_contours(ds: Dataset, origin: Origin, segmentation: Dataset) -> Iterator[Finding]:
+def check_contours(ds: Dataset, origin: Ground, segmentation: Dataset) -> Iterator[Finding]:
     """Yield what is wrong with the space, the names and the contours of a structure set.
 
     Args:
@@ -35,7 +35,7 @@ def check_contours(ds: Dataset, origin: Origin, segmentation: Dataset) -> Iterat
         yield Finding(Fault.CONTOUR_ELSEWHERE)
 
 
-def _lies_on_its_image(contour: Dataset, origin: Origin) -> bool:
+def _lies_on_its_image(contour: Dataset, origin: Ground) -> bool:
     reference = origin.sources[0]
     image = contour.ContourImageSequence[0]
     named = (str(image.ReferencedSOPInstanceUID), image.get("ReferencedFrameNumber"))

@@ -11,20 +11,20 @@ from pydicom.dataset import Dataset
 
 from entrust.volume import Grid
 from service.encode.checks.faults import Fault, Finding
-from service.encode.objects import Origin
+from service.encode.checks.ground import Ground
 from service.encode.references import SOURCE_IMAGE, frame_depths, planes_at
 
 PLACE_TOLERANCE_MM = 0.2
 """Frames lie where the source's images say; the regular grid may differ by what ingest tolerates in spacing."""
 
 
-def check_frames(ds: Dataset, origin: Origin) -> Iterator[Finding]:
+def check_frames(ds: Dataset, origin: Ground) -> Iterator[Finding]:
     """Yield what is wrong with the references and the frames of a segmentation or a map."""
     yield from _series_faults(ds, origin)
     yield from _frame_faults(ds, origin)
 
 
-def _series_faults(ds: Dataset, origin: Origin) -> Iterator[Finding]:
+def _series_faults(ds: Dataset, origin: Ground) -> Iterator[Finding]:
     other_studies = ds.get("StudiesContainingOtherReferencedInstancesSequence") or []
     cited = {
         str(item.SeriesInstanceUID): {str(i.ReferencedSOPInstanceUID) for i in item.ReferencedInstanceSequence}
@@ -36,7 +36,7 @@ def _series_faults(ds: Dataset, origin: Origin) -> Iterator[Finding]:
         yield Finding(Fault.SERIES_NOT_CITED)
 
 
-def _frame_faults(ds: Dataset, origin: Origin) -> Iterator[Finding]:
+def _frame_faults(ds: Dataset, origin: Ground) -> Iterator[Finding]:
     reference = origin.sources[0].grid
     groups = ds.PerFrameFunctionalGroupsSequence
     # a binary segmentation has a frame per plane and segment, everything else one per plane

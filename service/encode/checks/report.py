@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pydicom.dataset import Dataset
 
 from service.encode.checks.faults import Fault, Finding
-from service.encode.objects import Origin
+from service.encode.checks.ground import Ground
 
 EVIDENCE = ("segmentation.dcm", "error_probability.dcm", "conflict.dcm")
 """Results that a report cites beside the sources."""
@@ -13,7 +13,7 @@ EVIDENCE = ("segmentation.dcm", "error_probability.dcm", "conflict.dcm")
 _GROUP, _TRACKING_ID, _TRACKING_UID, _SEGMENT = "125007", "112039", "112040", "121191"
 
 
-def check_report(ds: Dataset, origin: Origin, results: Mapping[str, Dataset]) -> Iterator[Finding]:
+def check_report(ds: Dataset, origin: Ground, results: Mapping[str, Dataset]) -> Iterator[Finding]:
     """Yield what is wrong with the evidence and the measurement groups of a report.
 
     Args:

@@ -26,6 +26,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (("segment", "--out", "x", "--modality", "ct=a", "ct=b"), "once"),
         (("segment", ".", "--out", "x", "--num-steps", "100000"), "limit"),
         (("segment", ".", "--out", "x", "--sampler", "euler"), "sampler"),
+        (("deliver", "/does/not/exist", "--target", "pacs"), "no DICOM results"),
     ],
 )
 def test_failures_are_two_lines_and_an_exit_code(

@@ -32,6 +32,38 @@ def test_nested_names_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.rest.max_files == Settings().rest.max_files
 
 
+def test_receivers_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PACS__KIND": "dimse", "PACS__HOST": "pacs", "PACS__PORT": "104", "PACS__AE_TITLE": "PACS",
+        "PACS__CONFIRMATION": "commitment", "WEB__KIND": "stow", "WEB__URL": "https://web/dicom-web",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"ENTRUST_DELIVERY__TARGETS__{name}", value)
+    targets = load_settings().delivery.targets
+    assert set(targets) == {"pacs", "web"}
+    assert (targets["pacs"].port, targets["pacs"].confirmation) == (104, "commitment")
+    assert (targets["web"].url, targets["web"].confirmation) == ("https://web/dicom-web", "read-back")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"KIND": "stow"},
+        {"KIND": "dimse", "HOST": "pacs"},
+        {"KIND": "stow", "URL": "https://me:secret@web/dicom-web"},
+        {"KIND": "stow", "URL": "https://web/dicom-web", "CONFIRMATION": "commitment"},
+        {"KIND": "stow", "URL": "https://web/dicom-web", "KEY_FILE": "key.pem"},
+        {"KIND": "stow", "URL": "https://web/dicom-web", "PASSWORD": "secret"},
+    ],
+)
+def test_half_a_receiver_is_refused(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"ENTRUST_DELIVERY__TARGETS__PACS__{name}", value)
+    with pytest.raises(InvalidInputError) as caught:
+        load_settings()
+    assert "ENTRUST_DELIVERY__TARGETS__PACS" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
 @pytest.mark.parametrize("name", ["ENTRUST_TRITN__URL", "ENTRUST_TRITON__URI", "ENTRUST_URL"])
 def test_a_misspelt_name_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "triton:8001")

@@ -1,0 +1,47 @@
+"""What those who have results to deliver need to know."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from entrust.errors import DeadlineExceededError, DeliveryFailedError, DeliveryRefusedError, OverloadedError
+from service.delivery.instances import InstanceRef
+
+
+class Delivery(Protocol):
+    """Hands results over to the targets that a deployment has named."""
+
+    async def deliver(self, study_uid: str, instances: Sequence[Path], target: str) -> None:
+        """Check one set of results against its images and send it; to do so again does no harm.
+
+        Args:
+            study_uid: StudyInstanceUID of all of them.
+            instances: One whole set of results, as files.
+            target: Name of the receiver.
+
+        Raises:
+            EnTrustError: It was not delivered; :func:`is_transient` tells whether to try again.
+        """
+
+    async def confirm(self, study_uid: str, instances: Sequence[InstanceRef], target: str) -> None:
+        """Return when the receiver has what was delivered, in the way that is set for it.
+
+        Args:
+            study_uid: StudyInstanceUID of all of them.
+            instances: What was delivered.
+            target: Name of the receiver.
+
+        Raises:
+            EnTrustError: That is not so; :func:`is_transient` tells whether it may be yet.
+        """
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the receivers."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying again later may help; what is not transient belongs among the dead letters."""
+    return isinstance(error, DeliveryFailedError | OverloadedError | DeadlineExceededError) and not isinstance(
+        error, DeliveryRefusedError
+    )
