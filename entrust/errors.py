@@ -167,6 +167,8 @@ class DeliveryFailedError(EnTrustError):
 
 class DeliveryRefusedError(DeliveryFailedError):
     """The receiver does not want it, and sending it again would change nothing."""
+
+
 class SourceUnavailableError(EnTrustError):
     """A PACS that was to be asked is away, refuses us, or does not answer as its protocol says."""
 

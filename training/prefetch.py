@@ -1,7 +1,7 @@
 """Batches ahead of time: processes draw and augment them while the GPU works on the one before."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from training.augment import Batch, BatchSource
+from training.augment import Batch
 
 MAX_WORKERS = 8
 
@@ -22,7 +22,7 @@ def workers_for(where: torch.device) -> int:
 class _Iterations(Dataset[dict[str, np.ndarray]]):
     """The batches of a source by iteration, as arrays: those go through a pipe and need no shared memory."""
 
-    def __init__(self, source: BatchSource) -> None:
+    def __init__(self, source: Callable[[int], Batch]) -> None:
         self.source = source
 
     def __getitem__(self, iteration: int) -> dict[str, np.ndarray]:
@@ -34,7 +34,7 @@ def _unchanged(arrays: Any) -> Any:
     return arrays
 
 
-def batches(source: BatchSource, iterations: range, workers: int) -> Iterator[Batch]:
+def batches(source: Callable[[int], Batch], iterations: range, workers: int) -> Iterator[Batch]:
     """Yield the batches of some iterations in order; they are the same for any number of workers.
 
     Args:

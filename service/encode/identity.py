@@ -40,7 +40,7 @@ class Identity:
             slug: sorted(str(ds.SOPInstanceUID) for ds in series.datasets) for slug, series in sorted(case.used.items())
         }
         with quiet():
-            said = [(int(one.tag), str(one.value)) for one in clean_header(case.reference)]
+            said = [(int(one.tag), str(one.value)) for one in clean_header(case.reference.datasets[0])]
         facts = [images, case.reference.uid, said, asdict(card), asdict(provenance), product_version()]
         return cls(hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(), card, provenance)
 
