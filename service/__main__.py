@@ -1,4 +1,4 @@
-"""The command line: ``entrust serve``, ``entrust segment``, ``entrust models``, ``entrust rules``.
+"""The command line: ``entrust serve``, ``segment``, ``models``, ``rules`` and ``audit``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -28,6 +28,7 @@ from entrust.errors import (
     InvalidInputError,
 )
 from entrust.sampling import SAMPLERS
+from service.audit_command import show_trail
 from service.extra_results import Extra
 from service.observability.logs import configure_logging, describe_exception, get_logger
 from service.observability.traces import span
@@ -66,6 +67,7 @@ cli = typer.Typer(
     help="Segment multi-modality studies, and say where and why the answer may be wrong. Research use only.",
 )
 cli.add_typer(rules_commands, name="rules")
+cli.command("audit")(show_trail)
 out = Console()
 err = Console(stderr=True)
 

@@ -42,7 +42,7 @@ from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.selection import load_rules
 from service.settings import Settings
-from service.startup import open_triton
+from service.startup import open_audit, open_triton
 
 log = get_logger(__name__)
 _WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
@@ -225,6 +225,7 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
     """
     access, certificate = Access(read_tokens(settings.auth.token_file)), read_certificate(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(open_audit(settings, metrics))
         # what can be wrong with addresses and secrets is told before anything slow is waited for
         listener = stack.enter_context(listen(settings.rest.host, settings.rest.port))
         rpc = await stack.enter_async_context(bind_rpc(settings, metrics, access, certificate))

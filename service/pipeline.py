@@ -16,6 +16,7 @@ from entrust.contract import TASKS, ModelCard, Task, get_task
 from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError, TooLargeError
 from entrust.sampling import SAMPLERS
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
+from service import audit
 from service.encode import Extra, ResultFile, encode
 from service.inference import InferenceResult, TritonClient, calibrate, load_card, run_inference
 from service.ingest import IngestLimits, inspect_study, read_nifti_study, read_study
@@ -146,6 +147,7 @@ class Pipeline:
         task = get_task(request.task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
+        audit.record(audit.Event(audit.What.IMPORTED, study_uid=study.uid))
         with run.stage("prepare"):
             case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
             if request.extra_results and not case.reference.datasets:  # told before the long work begins
@@ -153,6 +155,7 @@ class Pipeline:
                     "Further DICOM results were asked for, but the study did not come as DICOM.",
                     fix="Send DICOM, or ask for no extra_results.",
                 )
+        run.passed(audit.Hop.SELECTED, study, "ingest", "prepare")
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)
         appearance = await run.in_thread(describe_appearance, case)
@@ -186,6 +189,7 @@ class Pipeline:
             summary = await run.in_thread(
                 summarise, case, trust_map, card, provenance, unimodal=inference.hypotheses.unimodal
             )
+        run.passed(audit.Hop.INFERRED, study, "inference", "trust")
         self._metrics.trust(
             task=task.name,
             uncertain_share=summary.uncertain.share,
@@ -197,7 +201,8 @@ class Pipeline:
         with run.stage("encode"):
             summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
             files = await run.in_thread(encode, case, trust_map, summary, card, provenance, request.extra_results)
-            return tuple(files)
+        run.passed(audit.Hop.ENCODED, study, "encode")
+        return tuple(files)
 
     async def explain_selection(self, source: Path, rules: Rules, *, task: str = "") -> Selection:
         """Say what rules make of a study, without segmenting it.
@@ -261,6 +266,11 @@ class _Run:
             yield
         self.stages_seconds[name] = time.perf_counter() - started
         self._on_progress(name, 1, 1)
+
+    def passed(self, hop: audit.Hop, study: Study, *stages: str) -> None:
+        """Tell the audit trail of a hop, which took as long as its stages."""
+        seconds = sum(self.stages_seconds[name] for name in stages)
+        audit.record(audit.Event(hop=hop, study_uid=study.uid, duration_seconds=seconds))
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self.check()

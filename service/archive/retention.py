@@ -2,6 +2,7 @@
 
 import time
 
+from service import audit
 from service.archive.archive import Archive
 
 
@@ -15,6 +16,8 @@ def delete_study(archive: Archive, study_uid: str) -> int:
     archive.index.forget(names)
     for name in names:
         archive.files.delete(name)
+    if names:
+        audit.record(audit.Event(audit.What.DELETED, study_uid=study_uid, door="gateway"))
     return len(names)
 
 

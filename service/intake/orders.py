@@ -17,7 +17,12 @@ DICOM = "application/dicom"
 
 
 def make_order(
-    gateway: Gateway, parameters: SegmentationParameters, upload: Upload, *, within_seconds: float | None = None
+    gateway: Gateway,
+    parameters: SegmentationParameters,
+    upload: Upload,
+    *,
+    within_seconds: float | None = None,
+    received_seconds: float | None = None,
 ) -> Order:
     """Return the order of a segmentation.
 
@@ -26,6 +31,7 @@ def make_order(
         parameters: What is asked, checked.
         upload: The study.
         within_seconds: What the call itself leaves of time; the order's deadline is not later.
+        received_seconds: How long the study took to come in.
 
     Raises:
         InvalidInputError: What was sent is no study of the task.
@@ -65,6 +71,7 @@ def make_order(
         folder=upload.folder,
         deadline_seconds=min(parameters.deadline_seconds or longest, longest),
         priority=parameters.priority,
+        received_seconds=received_seconds,
     )
 
 
