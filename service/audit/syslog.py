@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,13 @@ def client_context(ca_file: Path | None, certificate_file: Path | None, key_file
     return context
 
 
+def pauses_seconds(first: float, longest: float) -> Iterator[float]:
+    """Yield how long to wait before each attempt: twice as long each time, up to the longest."""
+    while True:
+        yield first
+        first = min(2.0 * first, longest)
+
+
 def frame(line: dict[str, Any], source: AuditSource) -> bytes:
     """Return a line of the trail as a syslog message with its length in front; nothing for a mere hop."""
     if not line.get("message"):
@@ -117,7 +124,7 @@ class Sender:
         self._thread.join()
 
     def _follow(self) -> None:
-        pause, longest = self._receiver.retry_seconds
+        pauses = pauses_seconds(*self._receiver.retry_seconds)
         while True:
             started = self._position
             try:
@@ -126,12 +133,12 @@ class Sender:
                 return
             except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a host name may be unusable
                 log.warning("audit-syslog-away", **describe_exception(error))
-            pause = self._receiver.retry_seconds[0] if self._position > started else pause
+            if self._position > started:
+                pauses = pauses_seconds(*self._receiver.retry_seconds)
             self._position = self._settled  # what may not have come is sent again
             self._sent.clear()
-            if self._stopping.wait(pause):
+            if self._stopping.wait(next(pauses)):
                 return
-            pause = min(2.0 * pause, longest)
 
     def _connect(self) -> ssl.SSLSocket:
         address = (self._receiver.host, self._receiver.port)

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from entrust.errors import InvalidInputError
 from service import audit
 from service.audit import AuditSource, Event, Hop, Receiver, What, client_context, record
 from service.audit.journal import load_position
+from service.audit.syslog import pauses_seconds
 from tests.factories.audit_messages import parse_message
 from tests.servers.syslog_receiver import StartReceiver, SyslogReceiver
 
@@ -122,6 +124,10 @@ def test_files_that_go_before_they_are_sent_are_counted(tmp_path: Path, start_re
     assert arrived == list(range(arrived[0], 42)), "the newest, in order"
     assert arrived[0] > 1
     assert counts["lost"] > 0
+
+
+def test_a_receiver_that_stays_away_is_asked_less_and_less() -> None:
+    assert list(islice(pauses_seconds(1.0, 60.0), 8)) == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
 
 
 def test_files_that_cannot_be_used_are_told_at_the_start(tmp_path: Path) -> None:
