@@ -26,7 +26,7 @@ from service.prepare import describe_appearance, prepare_case
 from service.selection import Rules, Selection, select
 from service.study import Case, Study
 from service.summary import Provenance
-from service.trust import summarise
+from service.trust import raise_uncertainty, summarise
 
 STAGES = ("ingest", "prepare", "inference", "trust", "encode")
 CARD_SECONDS = 1.0
@@ -183,6 +183,7 @@ class Pipeline:
             )
         with run.stage("trust"):
             trust_map = await self._trust(run, case, card, inference)
+            trust_map = await run.in_thread(raise_uncertainty, trust_map, case)
             provenance = Provenance(
                 request.seed, request.num_hypotheses, request.num_steps, request.sampler, eta=task.eta
             )

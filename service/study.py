@@ -147,6 +147,25 @@ class Cast:
     required: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Registration:
+    """How well a series of another frame of reference could be laid over the reference.
+
+    Attributes:
+        rotation_degrees: By how much it was turned.
+        translation_mm: How far the body's middle was moved.
+        disagreement_mm: How far searches from different starts end from each other, at the body's edge.
+        overlap: Share of the smaller body that lies within the other one.
+        doubtful: Whether the answer may be used with a warning only.
+    """
+
+    rotation_degrees: float
+    translation_mm: float
+    disagreement_mm: float
+    overlap: float
+    doubtful: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """What the networks see: every modality on the task's grid.
@@ -161,6 +180,7 @@ class Case:
         reference: The series whose geometry the results take (one of ``used``).
         missing: Slugs of modalities that no series plays.
         warnings: Tolerances used by ingest and prepare together.
+        registrations: Series that were registered to the reference, by modality slug; ``used`` has them in its space.
     """
 
     task: Task
@@ -172,3 +192,4 @@ class Case:
     reference: Series
     missing: tuple[str, ...]
     warnings: tuple[Warned, ...] = ()
+    registrations: Mapping[str, Registration] = field(default_factory=dict)

@@ -165,7 +165,8 @@ def _source(series: Series) -> Source:
         planes = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), None) for ds in datasets)
     elif len(datasets) == 1:
         ds = datasets[0]
-        numbers = _frame_numbers(ds, series.volume.grid)
+        # by depth, as they were stacked; a series that was registered no longer lies where its frames say
+        numbers = series.attributes.get("FrameNumbers") or _frame_numbers(ds, series.volume.grid)
         planes = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), number) for number in numbers)
     else:
         raise InternalError("A series has neither one image per slice nor one in all.")
