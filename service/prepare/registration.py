@@ -182,7 +182,7 @@ def _search(
 
 
 def _centre(volume: Volume, mask: Bool[np.ndarray, "d h w"]) -> Float[np.ndarray, "3"]:
-    return volume.grid.to_world(np.argwhere(mask).mean(axis=0)[None])[0]
+    return np.asarray(volume.grid.to_world(np.argwhere(mask).mean(axis=0)[None])[0])
 
 
 def _edge(volume: Volume, mask: Bool[np.ndarray, "d h w"]) -> Float[np.ndarray, "8 3"]:

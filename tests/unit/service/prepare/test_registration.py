@@ -94,6 +94,7 @@ def test_doubt_raises_the_error_probability_and_nothing_else() -> None:
     grid = Grid.axial((8, 30, 30), (3.27, 2.0, 2.0), (0.0, 0.0, 0.0))
     mask = ball(grid, (30.0, 30.0, 12.0), 9.0)
     trust_map = trust_map_of(mask, hypotheses=soft_hypotheses(mask, grid.spacing_mm, (-2.0, 2.0)))
+    trust_map = replace(trust_map, error_probability=np.where(mask, 0.3, 0.05).astype(np.float32))
     case = case_of(grid, {"ct": nifti_series(grid, "ct")})
     well = Registration(3.0, 10.0, 0.5, 0.9, doubtful=False)
     assert raise_uncertainty(trust_map, replace(case, registrations={"t1": well})) is trust_map
