@@ -109,6 +109,9 @@ export: $(VENV)/.development  ## write model_repository/ from weights/, of all t
 rules-schema: $(VENV)/.gateway  ## write the JSON schema of selection rules from their code
 	$(BIN)/python -m service.selection.schema > service/selection/rules.schema.json
 
+conformance: $(VENV)/.gateway  ## write the tables of docs/conformance.md from the code
+	$(BIN)/python -m service.conformance
+
 proto: $(VENV)/.development  ## write the Python of proto/
 	$(BIN)/buf format --write
 	$(BIN)/python proto/generate.py

@@ -1,4 +1,4 @@
-"""The command line: ``entrust serve``, ``segment``, ``deliver``, ``retrieve``, ``models``, ``rules``, ``studies``.
+"""The command line: ``entrust serve``, ``segment``, ``deliver``, ``retrieve``, ``models``, ``rules``, ``studies``, ``audit``.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
@@ -28,6 +28,7 @@ from entrust.errors import (
     InvalidInputError,
 )
 from entrust.sampling import SAMPLERS
+from service.audit_command import show_trail
 from service.deliver_command import deliver
 from service.extra_results import Extra
 from service.observability.logs import configure_logging, describe_exception, get_logger
@@ -73,6 +74,7 @@ cli.add_typer(rules_commands, name="rules")
 cli.add_typer(studies_commands, name="studies")
 cli.command()(retrieve)
 cli.command("deliver")(deliver)
+cli.command("audit")(show_trail)
 out = Console()
 err = Console(stderr=True)
 

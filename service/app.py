@@ -44,7 +44,7 @@ from service.peers import Stop, open_retrievals, open_worklist
 from service.pipeline import Pipeline
 from service.selection import load_rules, with_quiet_seconds
 from service.settings import Settings
-from service.startup import open_triton
+from service.startup import open_audit, open_triton
 from service.studies import NoDelivery, Studies
 from service.studies.engine import EngineSettings
 from service.studies.steps import StudyParameters
@@ -277,6 +277,7 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
     """
     access, certificate = Access(read_tokens(settings.auth.token_file)), read_certificate(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(open_audit(settings, metrics))
         # what can be wrong with addresses and secrets is told before anything slow is waited for
         listener = stack.enter_context(listen(settings.rest.host, settings.rest.port))
         rpc = await stack.enter_async_context(bind_rpc(settings, metrics, access, certificate))

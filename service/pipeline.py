@@ -16,6 +16,7 @@ from entrust.contract import TASKS, ModelCard, Task, get_task
 from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError, TooLargeError
 from entrust.sampling import SAMPLERS
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
+from service import audit
 from service.dicom_json import Json
 from service.encode import Extra, ResultFile, encode
 from service.extra_results import check_label_map
@@ -27,7 +28,7 @@ from service.prepare import describe_appearance, prepare_case
 from service.selection import Rules, Selection, select, settle_task, task_of_modalities, tasks_with
 from service.study import Case, Study
 from service.summary import Provenance, Summary
-from service.trust import summarise
+from service.trust import raise_uncertainty, summarise
 
 STAGES = ("ingest", "prepare", "inference", "trust", "encode")
 CARD_SECONDS = 1.0
@@ -214,6 +215,7 @@ class Pipeline:
             study = await run.in_thread(_read, source, self._limits)
             if request.attributes:
                 study = await run.in_thread(overlay, study, request.attributes)
+        audit.record(audit.Event(audit.What.IMPORTED, study_uid=study.uid))
         with run.stage("prepare"):
             case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
             if request.extra_results and not case.reference.datasets:  # told before the long work begins
@@ -221,6 +223,7 @@ class Pipeline:
                     "Further DICOM results were asked for, but the study did not come as DICOM.",
                     fix="Send DICOM, or ask for no extra_results.",
                 )
+        run.passed(audit.Hop.SELECTED, study.uid, "ingest", "prepare")
         return case
 
     async def _infer(self, run: "_Run", request: SegmentationRequest, source: Source) -> Inferred:
@@ -253,12 +256,14 @@ class Pipeline:
             )
         with run.stage("trust"):
             trust_map = await self._trust(run, case, card, inference)
+            trust_map = await run.in_thread(raise_uncertainty, trust_map, case)
             provenance = Provenance(
                 request.seed, request.num_hypotheses, request.num_steps, request.sampler, eta=task.eta
             )
             summary = await run.in_thread(
                 summarise, case, trust_map, card, provenance, unimodal=inference.hypotheses.unimodal
             )
+        run.passed(audit.Hop.INFERRED, _study_uid(case), "inference", "trust")
         self._metrics.trust(
             task=task.name,
             uncertain_share=summary.uncertain.share,
@@ -272,9 +277,11 @@ class Pipeline:
 
     async def _encode(self, run: "_Run", inferred: Inferred, extras: Collection[Extra]) -> tuple[ResultFile, ...]:
         with run.stage("encode"):
-            return await run.in_thread(
+            files = await run.in_thread(
                 encode, inferred.case, inferred.trust_map, inferred.summary, inferred.card, inferred.provenance, extras
             )
+        run.passed(audit.Hop.ENCODED, _study_uid(inferred.case), "encode")
+        return files
 
     async def explain_selection(self, source: Path, rules: Rules, *, task: str = "") -> Selection:
         """Say what rules make of a study, without segmenting it.
@@ -345,6 +352,12 @@ class Pipeline:
             return ModelState(name, None, f"{name}: {error.message}")
 
 
+def _study_uid(case: Case) -> str:
+    """Return the StudyInstanceUID of a case; empty for NIfTI."""
+    datasets = case.reference.datasets
+    return str(datasets[0].StudyInstanceUID) if datasets else ""
+
+
 class _Run:
     """One study on its way: times its stages, and stops between them when told to."""
 
@@ -364,6 +377,11 @@ class _Run:
             yield
         self.stages_seconds[name] = time.perf_counter() - started
         self.on_progress(name, 1, 1)
+
+    def passed(self, hop: audit.Hop, study_uid: str, *stages: str) -> None:
+        """Tell the audit trail of a hop, which took as long as its stages."""
+        seconds = sum(self.stages_seconds[name] for name in stages)
+        audit.record(audit.Event(hop=hop, study_uid=study_uid, duration_seconds=seconds))
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self.check()

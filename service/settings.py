@@ -512,6 +512,40 @@ class DeliverySettings(_Group):
     commitment_patience_seconds: float = Field(default=3600.0, gt=0.0, le=30 * 86_400.0)
 
 
+class AuditSettings(_Group):
+    """Who did what with which study: an audit trail in files, and to a syslog receiver over TLS.
+
+    Attributes:
+        folder: Where the trail is kept, private to this gateway; none is kept when empty.
+        max_file_bytes: Size from which a new file is begun.
+        max_files: Files that are kept; what a syslog receiver has not had by then is lost to it.
+        source_id: Name of this gateway in the trail (AuditSourceID).
+        site: Name of the site in the trail (AuditEnterpriseSiteID); left out when empty.
+        syslog: ``host:port`` of a syslog receiver with TLS (PS3.15 A.6); nothing is sent when empty.
+        syslog_ca_file: Authorities in PEM that vouch for the receiver; the public ones when empty.
+        syslog_certificate_file: Certificate chain in PEM that is shown to the receiver.
+        syslog_key_file: Its private key in PEM.
+    """
+
+    folder: Path | None = None
+    max_file_bytes: int = Field(default=16 * MEBIBYTE, ge=4096, le=1024 * MEBIBYTE)
+    max_files: int = Field(default=64, ge=2, le=100_000)
+    source_id: str = Field(default="entrust-serve", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    site: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,63}$")
+    syslog: str = Field(default="", pattern=r"^$|^[A-Za-z0-9._\-\[\]:]+:\d{1,5}$")
+    syslog_ca_file: Path | None = None
+    syslog_certificate_file: Path | None = None
+    syslog_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "AuditSettings":
+        if self.syslog and self.folder is None:
+            raise ValueError("syslog needs folder, where messages wait for the receiver")
+        if (self.syslog_certificate_file is None) != (self.syslog_key_file is None):
+            raise ValueError("syslog_certificate_file and syslog_key_file belong together")
+        return self
+
+
 class Settings(BaseSettings):
     """The whole tree."""
 
@@ -536,6 +570,7 @@ class Settings(BaseSettings):
     pull: PullSettings = PullSettings()
     worklist: WorklistSettings = WorklistSettings()
     delivery: DeliverySettings = DeliverySettings()
+    audit: AuditSettings = AuditSettings()
     inference: InferenceSettings = InferenceSettings()
     ingest: IngestSettings = IngestSettings()
     selection: SelectionSettings = SelectionSettings()

@@ -6,12 +6,13 @@ the same time (``service.__main__``).
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 from entrust.contract import TASKS, Task, get_task, model_contracts
 from entrust.errors import InvalidInputError
+from service import audit
 from service.jobs.job import JobState
 from service.observability.metrics import Metrics
 from service.observability.references import load_references
@@ -93,6 +94,37 @@ async def open_traces(collector: Collector | None, sampling_ratio: float) -> Asy
 
     async with open_tracer(collector, version=version("entrust-serve"), sampling_ratio=sampling_ratio):
         yield
+
+
+@contextlib.contextmanager
+def open_audit(settings: Settings, metrics: Metrics) -> Iterator[None]:
+    """Keep an audit trail, where there is a folder for one; it tells of this process's start and end.
+
+    Raises:
+        InvalidInputError: Its folder, or a file for the syslog receiver, cannot be used.
+    """
+    given = settings.audit
+    if given.folder is None:
+        yield
+        return
+    receiver = None
+    if given.syslog:
+        host, _, port = given.syslog.rpartition(":")
+        context = audit.client_context(given.syslog_ca_file, given.syslog_certificate_file, given.syslog_key_file)
+        receiver = audit.Receiver(host.strip("[]"), int(port), context)
+    with audit.open_trail(
+        given.folder,
+        source=audit.AuditSource(given.source_id, given.site),
+        count=metrics.audit_events,
+        max_file_bytes=given.max_file_bytes,
+        max_files=given.max_files,
+        receiver=receiver,
+    ):
+        audit.record(audit.Event(audit.What.STARTED))
+        try:
+            yield
+        finally:
+            audit.record(audit.Event(audit.What.STOPPED))
 
 
 @contextlib.asynccontextmanager

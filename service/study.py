@@ -61,11 +61,14 @@ class Planes:
         datasets: pydicom headers, one per depth index (one in all for multi-frame).
             Opaque outside the rooms that own DICOM.
         grid: Where they lie.
+        frames: Of a multi-frame image, the frame number at each depth; empty where it follows from the grid. A series
+            that was registered no longer lies where its frames say.
     """
 
     uid: str
     datasets: tuple[Any, ...]
     grid: Grid
+    frames: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +115,7 @@ class Series:
     @property
     def planes(self) -> Planes:
         """Its planes without their pixels."""
-        return Planes(self.uid, self.datasets, self.volume.grid)
+        return Planes(self.uid, self.datasets, self.volume.grid, tuple(self.attributes.get("FrameNumbers", ())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +171,25 @@ class Cast:
     required: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Registration:
+    """How well a series of another frame of reference could be laid over the reference.
+
+    Attributes:
+        rotation_degrees: By how much it was turned.
+        translation_mm: How far the body's middle was moved.
+        disagreement_mm: How far searches from different starts end from each other, at the body's edge.
+        overlap: Share of the smaller body that lies within the other one.
+        doubtful: Whether the answer may be used with a warning only.
+    """
+
+    rotation_degrees: float
+    translation_mm: float
+    disagreement_mm: float
+    overlap: float
+    doubtful: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """What the networks see: every modality on the task's grid.
@@ -182,6 +204,7 @@ class Case:
         reference: The series whose geometry the results take (one of ``used``).
         missing: Slugs of modalities that no series plays.
         warnings: Tolerances used by ingest and prepare together.
+        registrations: Series that were registered to the reference, by modality slug; ``used`` has them in its space.
     """
 
     task: Task
@@ -193,3 +216,4 @@ class Case:
     reference: Series
     missing: tuple[str, ...]
     warnings: tuple[Warned, ...] = ()
+    registrations: Mapping[str, Registration] = field(default_factory=dict)

@@ -70,6 +70,16 @@ class Parameters(_Value):
     eta: float
 
 
+class RegistrationInfo(_Value):
+    """How a series of another frame of reference was laid over the reference."""
+
+    rotation_degrees: float = Field(description="By how much it was turned.")
+    translation_mm: float = Field(description="How far the middle of the body was moved.")
+    disagreement_mm: float = Field(description="How far searches from different starts end from each other.")
+    overlap: float = Field(description="Share of the smaller body that lies within the other one.")
+    doubtful: bool = Field(description="Whether it is in doubt, and the uncertainty was raised.")
+
+
 class ModalityInfo(_Value):
     """A series that plays a role."""
 
@@ -79,6 +89,9 @@ class ModalityInfo(_Value):
     series_number: int | None = Field(description="(0020,0011); null for NIfTI or where the series has none.")
     reference: bool = Field(description="Whether the results lie on this series' grid.")
     coverage: Share = Field(description="Share of the examined volume that the series covers.")
+    registration: RegistrationInfo | None = Field(
+        default=None, description="Where the series lies in another frame of reference than the reference series."
+    )
 
 
 class GridInfo(_Value):

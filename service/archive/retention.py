@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Collection
 
+from service import audit
 from service.archive.archive import Archive
 
 
@@ -27,6 +28,8 @@ def delete_study(
     archive.index.forget(names)
     for name in names:
         archive.files.delete(name)
+    if names:
+        audit.record(audit.Event(audit.What.DELETED, study_uid=study_uid, door="gateway"))
     return len(names)
 
 

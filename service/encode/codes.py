@@ -21,6 +21,7 @@ RELIABILITY = Code("RELIABILITY", SCHEME, "Reliability of the segmentation")
 REASON = Code("REASON", SCHEME, "What keeps the reliability from being high")
 CAUSE = Code("CAUSE", SCHEME, "Cause of doubt in the uncertain regions")
 MISSING = Code("MISSING", SCHEME, "Modality that was not there")
+REGISTERED = Code("REGISTERED", SCHEME, "Modality registered from another frame of reference")
 MODEL_GRID = Code("MODELGRID", SCHEME, "Voxels counted on the grid of the model")
 
 
@@ -51,6 +52,7 @@ _REASONS = {
     "hypotheses-disagree": "The hypotheses disagree",
     "error-probable": "Errors are probable around the structure",
     "volume-uncertain": "The volume is uncertain",
+    "registration-doubtful": "Images of two frames of reference may not match",
 }
 _CAUSES: dict[Cause, str] = {
     "conflict": "{} contradict each other",

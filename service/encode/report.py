@@ -185,6 +185,11 @@ def _evaluations(task: Task, found: SegmentInfo, summary: Summary) -> list[sr.Qu
     pairs += [(private.REASON, private.reason(slug)) for slug in found.reasons]
     pairs += [(private.CAUSE, code) for code in _causes(task, summary)]
     pairs += [(private.MISSING, private.modality(slug, task.modality(slug).title)) for slug in summary.missing]
+    pairs += [
+        (private.REGISTERED, private.modality(used.slug, used.title))
+        for used in summary.modalities
+        if used.registration is not None
+    ]
     return [sr.QualitativeEvaluation(name=name, value=value) for name, value in pairs]
 
 

@@ -119,7 +119,8 @@ def source_of(planes: Planes) -> Source:
         cited = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), None) for ds in datasets)
     elif len(datasets) == 1:
         ds = datasets[0]
-        cited = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), n) for n in _frame_numbers(ds, grid))
+        numbers = planes.frames or _frame_numbers(ds, grid)
+        cited = tuple(Plane(str(ds.SOPClassUID), str(ds.SOPInstanceUID), n) for n in numbers)
     else:
         raise InternalError("A series has neither one image per slice nor one in all.")
     return Source(planes.uid, study_uid, cited, grid)

@@ -22,7 +22,7 @@ from service.ingest.limits import IngestLimits
 from service.ingest.series import build_series, inspect_series, stack_planes
 from service.study import Planes, Refused, Series, SeriesHeader, Study, Warned
 
-_VOLUME_CLASSES = {
+VOLUME_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.2.1": "CT",
     "1.2.840.10008.5.1.4.1.1.2.2": "CT",
@@ -121,7 +121,7 @@ def read_planes(paths: Iterable[Path], limits: IngestLimits) -> tuple[Planes, ..
 
 def _inspect(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> SeriesHeader:
     header = members[0][1]
-    dicom_modality = _VOLUME_CLASSES[str(header.SOPClassUID)]
+    dicom_modality = VOLUME_CLASSES[str(header.SOPClassUID)]
     try:
         _check_purpose(header)
         series, voxels = inspect_series(members, dicom_modality, limits.max_voxels - found.voxels)
@@ -190,7 +190,7 @@ def _by_series(paths: Iterable[Path], found: _Findings, limits: IngestLimits) ->
 def _not_a_slice(header: Dataset) -> tuple[str, EnTrustError | None]:
     """Return why a file cannot be part of a volume: reason slug and, for images, the error to raise if it is all."""
     sop_class = UID(str(header.get("SOPClassUID") or ""))
-    if sop_class in _VOLUME_CLASSES:
+    if sop_class in VOLUME_CLASSES:
         return "", None
     if "Rows" not in header or "Columns" not in header or (sop_class and "Image Storage" not in sop_class.name):
         return "not-an-image", None
@@ -202,7 +202,7 @@ def _not_a_slice(header: Dataset) -> tuple[str, EnTrustError | None]:
 
 def _add_series(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> None:
     header = members[0][1]
-    dicom_modality = _VOLUME_CLASSES[str(header.SOPClassUID)]
+    dicom_modality = VOLUME_CLASSES[str(header.SOPClassUID)]
     try:
         _check_purpose(header)
         series, warnings = build_series(members, dicom_modality, limits.max_voxels - found.voxels)
@@ -254,7 +254,7 @@ def _number(header: Dataset) -> int | None:
 
 def _why_nothing(found: _Findings) -> EnTrustError:
     """Return the error of a study without any usable series: volumes first, then other images, then the rest."""
-    volumes = [r.error for r in found.refused if r.dicom_modality in set(_VOLUME_CLASSES.values())]
+    volumes = [r.error for r in found.refused if r.dicom_modality in set(VOLUME_CLASSES.values())]
     for error in (*volumes, *(r.error for r in found.refused)):
         return error
     return UnsupportedMediaError(

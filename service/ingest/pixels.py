@@ -25,7 +25,7 @@ if "pylibjpeg" in get_decoder(RLELossless).available_plugins:
     # It panics on damaged data with an exception that no handler of Exception sees; pydicom's own decoder does not.
     get_decoder(RLELossless).remove_plugin("pylibjpeg")
 
-_SOUND_SYNTAXES = {
+SOUND_SYNTAXES = {
     "1.2.840.10008.1.2": "uncompressed",
     "1.2.840.10008.1.2.1": "uncompressed",
     "1.2.840.10008.1.2.1.99": "deflated",
@@ -83,9 +83,9 @@ def stored_pixels(path: Path) -> Shaped[np.ndarray, "n h w"]:
     except InvalidInputError:
         raise
     except (*PARSE_FAILURES, MemoryError) as error:
-        if syntax in _SOUND_SYNTAXES or not syntax:
+        if syntax in SOUND_SYNTAXES or not syntax:
             raise InvalidInputError(
-                f"The pixel data ({_SOUND_SYNTAXES.get(syntax, 'unknown encoding')}) are truncated or damaged.",
+                f"The pixel data ({SOUND_SYNTAXES.get(syntax, 'unknown encoding')}) are truncated or damaged.",
                 fix="Export the study again from its source.",
             ) from error
         name = syntax.name if syntax.name != syntax else "an unknown transfer syntax"

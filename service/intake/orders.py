@@ -45,6 +45,7 @@ def make_order(
     *,
     within_seconds: float | None = None,
     attributes: Json | None = None,
+    received_seconds: float | None = None,
 ) -> Order:
     """Return the order of a segmentation.
 
@@ -54,6 +55,7 @@ def make_order(
         upload: The study.
         within_seconds: What the call itself leaves of time; the order's deadline is not later.
         attributes: Of patient and request, as DICOM JSON, that results take before those of the images.
+        received_seconds: How long the study took to come in.
 
     Raises:
         InvalidInputError: What was sent is no study of the task.
@@ -94,6 +96,7 @@ def make_order(
         folder=upload.folder,
         deadline_seconds=min(parameters.deadline_seconds or longest, longest),
         priority=parameters.priority,
+        received_seconds=received_seconds,
     )
 
 

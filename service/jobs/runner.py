@@ -6,7 +6,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from entrust.errors import (
     InternalError,
     OverloadedError,
 )
+from service import audit
 from service.allocator import return_freed_memory
 from service.jobs.job import Failure, Job, JobState, Priority, Product, Progress
 from service.jobs.store import JobStore, StoreCounts
@@ -51,6 +52,7 @@ class Order:
         folder: Private folder of the upload; deleted when the job ends.
         deadline_seconds: Time from acceptance to the end, waiting included.
         priority: Who goes first.
+        received_seconds: How long it took to come in, where that is known.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Order:
     folder: Path | None
     deadline_seconds: float
     priority: Priority = Priority.ROUTINE
+    received_seconds: float | None = None
 
 
 @dataclass(eq=False)
@@ -70,6 +73,7 @@ class _Ticket:
     cancelled: asyncio.Event
     expires_at: float
     span: Span
+    about: audit.About
     queued: Span = NO_SPAN
     expiry: asyncio.Task[None] | None = None
     """Ends the job at its deadline while it waits; whoever takes the job out of the queue cancels this first."""
@@ -138,12 +142,14 @@ class JobRunner:
             await _wipe(order.folder)
             raise
         expires_at = time.monotonic() + order.deadline_seconds
-        ticket = _Ticket(job, order, asyncio.Event(), expires_at, _start_span(order))
+        known = replace(audit.current(), job_id=job.id)
+        ticket = _Ticket(job, order, asyncio.Event(), expires_at, _start_span(order), known)
         ticket.queued = start_span("queued", parent=ticket.span)
         self._tickets[job.id] = ticket
         ticket.expiry = asyncio.create_task(self._expire(ticket), name="job-deadline")
         self._queue.put_nowait((order.priority.rank, next(self._turn), job.id))
         self._metrics.job_accepted(task=order.task, priority=order.priority.value)
+        audit.record(audit.Event(hop=audit.Hop.RECEIVED, job_id=job.id, duration_seconds=order.received_seconds))
         await self._count()
         return job
 
@@ -196,7 +202,7 @@ class JobRunner:
             if ticket is not None:  # else it ended while it waited: taken back, or too late
                 ticket.leave_queue()
                 ticket.queued.end()
-                with use(ticket.span):
+                with use(ticket.span), audit.about(ticket.about):
                     await self._run(ticket)
                 await asyncio.to_thread(return_freed_memory)  # a study's arrays are large, and gone by now
 
@@ -214,6 +220,7 @@ class JobRunner:
         started = await self.store.move(job_id, JobState.RUNNING)
         wait_seconds = (started.started_at_seconds or 0.0) - started.created_at_seconds
         self._metrics.job_started(task=order.task, wait_seconds=max(wait_seconds, 0.0))
+        audit.record(audit.Event(hop=audit.Hop.QUEUED, duration_seconds=max(wait_seconds, 0.0)))
         await self._count()
         pump = _ProgressPump(self.store, job_id)
         try:
@@ -251,6 +258,8 @@ class JobRunner:
             "job-finished", job_id=job_id, task=job.task, state=state.value, outcome=outcome,
             cause=failure.message if failure else "", duration_seconds=round(seconds, 3),
         )  # fmt: skip
+        with audit.about(ticket.about if ticket else audit.current()):
+            audit.record(_ended(job_id, failure))
         if ticket is not None:
             _end_span(ticket, outcome)
         await self._count()
@@ -306,6 +315,14 @@ def _end_span(ticket: _Ticket, outcome: str) -> None:
     if outcome != JobState.SUCCEEDED:
         ticket.span.fail(outcome)
     ticket.span.end()
+
+
+def _ended(job_id: str, failure: Failure | None) -> audit.Event:
+    """Return the event of a job's end: its study was read, and results were made of it or not."""
+    if failure is None:
+        return audit.Event(audit.What.ACCESSED, job_id=job_id)
+    kind = failure.kind.value
+    return audit.Event(audit.What.ACCESSED, job_id=job_id, outcome=audit.outcome_of(kind), reason=kind)
 
 
 def _taken_back() -> CancelledError:

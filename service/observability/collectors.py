@@ -29,6 +29,7 @@ CANARY_OUTCOMES = ("ok", "wrong", "late")
 REPAIRS = ("reload", "restart")
 DELIVERY_STAGES, DELIVERY_OUTCOMES = ("deliver", "confirm"), ("done", "postponed", "refused")
 SENT_OUTCOMES = ("stored", "warned", "postponed", "refused")
+AUDIT_OUTCOMES = ("written", "dropped", "sent", "lost")
 
 Collector = Counter | Gauge | Histogram
 C = TypeVar("C", Counter, Gauge, Histogram)
@@ -66,6 +67,8 @@ def start_process(collectors: Collectors, states: Iterable[str], models: Iterabl
         collectors.start("entrust_jobs", state)
     for reason in ("key", "value", "event"):
         collectors.start("entrust_log_dropped_total", reason)
+    for outcome in AUDIT_OUTCOMES:
+        collectors.start("entrust_audit_events_total", outcome)
     for door in DOORS:
         collectors.start("entrust_door_request_duration_seconds", door)
         collectors.start("entrust_results_delivered_bytes_total", door)

@@ -302,6 +302,13 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition("entrust_input_warnings_total", "counter", DRIFT, "Tolerances used on input, by code.", ("code",)),
     Definition(
+        "entrust_audit_events_total", "counter", GATEWAY,
+        "Events of the audit trail: `written`, `dropped` (they came faster than the disk takes them, or the process "
+        "ended while the disk took none), `sent` to the syslog receiver; `lost` counts files that went before "
+        "they were sent.",
+        ("outcome",),
+    ),
+    Definition(
         "entrust_log_dropped_total", "counter", GATEWAY,
         "Keys, values and events that the log's allowlist left out.", ("reason",),
     ),

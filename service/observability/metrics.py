@@ -123,6 +123,7 @@ class Metrics:
         self._comparisons = collectors.of("entrust_calibration_comparisons_total", Counter)
         self._warnings = collectors.of("entrust_input_warnings_total", Counter)
         self._log_drops = collectors.of("entrust_log_dropped_total", Counter)
+        self._audit = collectors.of("entrust_audit_events_total", Counter)
         self._codes: set[str] = set()
         self._references = dict(references or {})
         start_process(collectors, states, models)
@@ -371,6 +372,10 @@ class Metrics:
     def log_dropped(self, reason: str) -> None:
         """Count something that the log's allowlist left out."""
         self._log_drops.labels(reason).inc()
+
+    def audit_events(self, outcome: str, count: int) -> None:
+        """Count events of the audit trail: ``written``, ``dropped``, ``sent`` or ``lost``."""
+        self._audit.labels(outcome).inc(count)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the exposition and its media type as the scraper's Accept header prefers."""

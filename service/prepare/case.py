@@ -1,14 +1,15 @@
 """A study → what the networks see: roles, units, one grid, presence, normalisation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from entrust.contract import Task
 from entrust.errors import EnTrustError, GeometryConflictError, MissingModalityError
 from entrust.preparation import prepare, reference_slug
 from entrust.volume import Volume
+from service.prepare.registration import placed_in, register
 from service.prepare.suv import to_suv
-from service.study import Case, Cast, Series, Study, Warned
+from service.study import Case, Cast, Registration, Series, Study, Warned
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
     Raises:
         InvalidInputError: A series that was named explicitly, or is required, cannot be used.
         MissingModalityError: No series plays any role, or a required one.
-        GeometryConflictError: Series in different frames of reference, or that do not overlap.
+        GeometryConflictError: Series that do not overlap, or that lie in different frames of reference and cannot be
+            registered.
     """
     scaled, doubts = _scale(cast, task)
     warnings = [*study.warnings, *cast.warnings, *doubts]
@@ -43,9 +45,11 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
         Warned("modality-missing", f"No {task.modality(slug).title} was used; the answer is less certain without it.")
         for slug in missing
     ]
-    warnings += _check_one_space({slug: s.series for slug, s in scaled.items()})
-    volumes = {slug: one.volume for slug, one in scaled.items()}
-    prepared = prepare(task, volumes)
+    role = reference_slug(task, {slug: one.volume for slug, one in scaled.items()})
+    scaled, registrations, doubts = _to_one_space(scaled, role, cast)
+    warnings += doubts
+    missing = tuple(slug for slug in task.slugs if slug not in scaled)
+    prepared = prepare(task, {slug: one.volume for slug, one in scaled.items()})
     return Case(
         task=task,
         grid=prepared.grid,
@@ -53,9 +57,10 @@ def prepare_case(study: Study, task: Task, cast: Cast) -> Case:
         presence=prepared.presence,
         intensities=prepared.intensities,
         used={slug: one.series for slug, one in scaled.items()},
-        reference=scaled[reference_slug(task, volumes)].series,
+        reference=scaled[role].series,
         missing=missing,
         warnings=tuple(warnings),
+        registrations=registrations,
     )
 
 
@@ -97,21 +102,63 @@ def _check_enough(study: Study, task: Task, missing: tuple[str, ...], cast: Cast
     )
 
 
-def _check_one_space(used: Mapping[str, Series]) -> list[Warned]:
-    """Refuse series of different frames of reference: their coordinates do not refer to one patient position."""
-    frames = {slug: series.frame_of_reference_uid for slug, series in used.items() if series.dicom_modality}
-    known = {slug: uid for slug, uid in frames.items() if uid}
-    if len(set(known.values())) > 1:
-        first = next(iter(known))
-        others = [slug for slug, uid in known.items() if uid != known[first]]
-        raise GeometryConflictError(
-            f"The series used as {first} and {' and '.join(others)} lie in different frames of reference; "
-            "they cannot be laid over each other.",
-            fix="Send series of one frame of reference (registered to each other), or leave one out: "
-            + " or ".join(f"{slug}=none" for slug in (*others, first))
-            + ".",
-            details={"frames_of_reference": len(set(known.values()))},
-        )
-    if len(frames) > 1 and len(known) < len(frames):
-        return [Warned("frame-of-reference-unknown", "Some series do not state their frame of reference.")]
-    return []
+def _to_one_space(
+    scaled: Mapping[str, _Scaled], role: str, cast: Cast
+) -> tuple[dict[str, _Scaled], dict[str, Registration], list[Warned]]:
+    """Register series of other frames of reference to the reference: coordinates of two have nothing in common.
+
+    Args:
+        scaled: Series by modality slug.
+        role: Slug of the reference.
+        cast: What the caller and the rules want.
+
+    Returns:
+        Every series in the reference's space, how well each that was moved is known, and what is to be told. One that
+        cannot be registered is left out.
+
+    Raises:
+        GeometryConflictError: It cannot be registered and was named by the caller, or is required.
+    """
+    reference = scaled[role].series
+    placed: dict[str, _Scaled] = {}
+    registrations: dict[str, Registration] = {}
+    warnings: list[Warned] = []
+    for slug, one in scaled.items():
+        frames = {reference.frame_of_reference_uid, one.series.frame_of_reference_uid}
+        if slug == role or len(frames) == 1 or "" in frames:
+            placed[slug] = one
+            continue
+        try:
+            matrix, found = register(scaled[role].volume, one.volume)
+        except GeometryConflictError as error:
+            if slug in cast.named | cast.required:
+                raise GeometryConflictError(
+                    f"The {slug} series cannot be laid over the {role} series. {error.message}",
+                    fix=f"{error.fix.rstrip('.')}: {slug}=none.",
+                ) from error
+            warnings.append(Warned("modality-unusable", f"The {slug} series was left out: {error.message}"))
+            warnings.append(Warned("modality-missing", f"No {slug} was used; the answer is less certain without it."))
+            continue
+        grid = placed_in(one.volume.grid, matrix)
+        volume = Volume(one.volume.array, grid)
+        series = replace(one.series, volume=Volume(one.series.volume.array, grid))
+        placed[slug] = _Scaled(series, volume)
+        registrations[slug] = found
+        warnings.append(_told(slug, role, found))
+    unknown = [
+        slug for slug, one in scaled.items() if one.series.dicom_modality and not one.series.frame_of_reference_uid
+    ]
+    if unknown and len(scaled) > 1:
+        warnings.append(Warned("frame-of-reference-unknown", "Some series do not state their frame of reference."))
+    return placed, registrations, warnings
+
+
+def _told(slug: str, role: str, found: Registration) -> Warned:
+    how = (
+        f"The {slug} series lies in another frame of reference and was registered rigidly to the {role} series: "
+        f"turned by {found.rotation_degrees:.1f}°, moved by {found.translation_mm:.1f} mm; searches from different "
+        f"starts end {found.disagreement_mm:.1f} mm from each other."
+    )
+    if not found.doubtful:
+        return Warned("registered", how)
+    return Warned("registration-doubtful", f"{how} That is doubtful: the uncertainty was raised accordingly.")

@@ -195,12 +195,12 @@ def _several(fitting: Sequence[_Attempt]) -> InvalidInputError:
 
 
 def _apart(series: Sequence[SeriesHeader], best: _Attempt | None) -> list[NamedWarning]:
-    """Say that the chosen series cannot be laid over each other, which stops a segmentation later."""
+    """Say that the chosen series do not share their coordinates: they are registered later, or refused then."""
     chosen = best.casting.chosen.values() if best else ()
     frames = {series[i].frame_of_reference_uid for i in chosen} - {""}
     if len(frames) < 2:
         return []
-    message = f"The chosen series lie in {len(frames)} frames of reference; they cannot be segmented together."
+    message = f"The chosen series lie in {len(frames)} frames of reference; they have to be registered."
     return [NamedWarning(code="frames-of-reference-differ", message=message)]
 
 

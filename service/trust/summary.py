@@ -22,6 +22,7 @@ from service.summary import (
     PairConflict,
     Parameters,
     Provenance,
+    RegistrationInfo,
     Reliability,
     SegmentInfo,
     Summary,
@@ -32,6 +33,7 @@ from service.trust.regions import CauseMaps, find_regions, map_causes
 LEVEL = 0.9
 """Probability with which the volume interval is meant to hold the true volume."""
 
+REGISTRATION_DOUBTFUL = "registration-doubtful"
 HIGH_AGREEMENT, LOW_AGREEMENT = 0.85, 0.6
 """Mean pairwise Dice of the hypotheses from which, and below which, a segment counts as highly or poorly reliable."""
 
@@ -146,6 +148,8 @@ def _segment(case: Case, trust_map: TrustMap, label: Label, scale: float) -> Seg
     agreement = pairwise_dice(hypotheses)
     mean_error = round(float(error.mean()), 4) if error.size else None
     reliability, reasons = rate(agreement, mean_error, interval)
+    if any(found.doubtful for found in case.registrations.values()):
+        reliability, reasons = "low", (*reasons, REGISTRATION_DOUBTFUL)
     return SegmentInfo(
         label=label.value,
         slug=label.slug,
@@ -172,6 +176,7 @@ def _modality(case: Case, slug: str) -> ModalityInfo:
         series_number=None if number in (None, "") else int(number),
         reference=series is case.reference,
         coverage=round(float(case.presence[case.task.slugs.index(slug)].mean()), 4),
+        registration=RegistrationInfo(**vars(case.registrations[slug])) if slug in case.registrations else None,
     )
 
 

@@ -23,7 +23,7 @@ from service.app import (
 from service.intake.access import Access, read_tokens
 from service.peers import open_worklist
 from service.settings import Settings
-from service.startup import make_metrics
+from service.startup import make_metrics, open_audit
 from service.triton.embedded import EmbeddedTriton
 from service.worklist.in_process import QueuedStudies
 
@@ -55,6 +55,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
         metrics, access = make_metrics(), Access(read_tokens(settings.auth.token_file))
         certificate = read_certificate(settings)
         with (
+            open_audit(settings, metrics),
             open_archive(settings, metrics) as archive,
             open_dimse(settings, metrics, archive, certificate) as dimse_port,
         ):

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from entrust.errors import EnTrustError, InvalidInputError, NotFoundError
+from service import audit
 from service.api.dicomweb.accept import ANY_SYNTAX, MediaRange, accepted, picture_type
 from service.api.dicomweb.behind import Kept, Root
 from service.api.dicomweb.multipart import Part, multipart
@@ -122,6 +123,8 @@ async def _located(archive: Archive, study: str, series: str = "", instance: str
     found = await asyncio.to_thread(archive.locate, study, series, instance)
     if not found:
         raise NotFoundError("There is no such study, series or instance.", fix="GET /dicom-web/studies lists studies.")
+    # one message for what a viewer asks for frame by frame
+    audit.record(audit.Event(audit.What.TRANSFERRED, sending=True, study_uid=study, quiet_seconds=60.0))
     return found
 
 

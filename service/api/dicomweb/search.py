@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from entrust.errors import InvalidInputError
+from service import audit
 from service.api.dicomweb.behind import Kept, Root
 from service.api.http.doors import DICOMWEB_ROOT
 from service.api.http.negotiation import negotiate
@@ -67,6 +68,8 @@ async def _search(request: Request, archive: Archive, root: str, level: Level, w
         raise HTTPException(406, "Results of a search are application/dicom+json.")
     query, warnings = parse_query(request.query_params.multi_items(), level, within)
     page = await asyncio.to_thread(archive.search, query)
+    # values would name patients
+    audit.record(audit.Event(audit.What.QUERIED, query="&".join([f"level={level.value}", *sorted(query.match)])))
     if page.left:
         warnings.append(f"There are {page.left} additional results that can be requested")
     results = []

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from entrust.errors import EnTrustError, InvalidInputError, TooLargeError, UnsupportedMediaError
+from service import audit
 from service.api.dicomweb.behind import Behind, Kept, Root
 from service.api.http.body import batches, drain
 from service.api.http.doors import DICOMWEB, DICOMWEB_ROOT
@@ -113,7 +114,8 @@ async def _receive(
             door=DICOMWEB, outcome=outcome, size_bytes=size_bytes, duration_seconds=seconds
         )
 
-    parts = _Parts(archive, study_uid, limits.max_files, answer, record)
+    received = audit.Reception()
+    parts = _Parts(archive, study_uid, limits.max_files, answer, record, received)
     try:
         parser = MultipartParser(
             boundary,
@@ -134,6 +136,7 @@ async def _receive(
         raise InvalidInputError("The multipart body is malformed.", fix=_FIX) from None
     finally:
         parts.close()
+        received.end()
     if not parts.complete:
         raise InvalidInputError("The multipart body ends too early.", fix="Send it again, to the last boundary.")
     if not parts.count:
@@ -153,6 +156,7 @@ class _Parts:
         max_parts: int,
         answer: Answer,
         record: Callable[[str, int, float], None],
+        received: audit.Reception,
     ) -> None:
         self.complete = False
         self.count = 0
@@ -161,6 +165,7 @@ class _Parts:
         self._max_parts = max_parts
         self._answer = answer
         self._record = record
+        self._received = received
         self._headers: dict[bytes, bytes] = {}
         self._field = self._value = b""
         self._open = contextlib.ExitStack()
@@ -206,11 +211,14 @@ class _Parts:
             if self._study_uid and entry.study_uid != self._study_uid:
                 outcome = "refused"
                 self._answer.failed.append((entry, NOT_AS_ANNOUNCED))
+                self._received.refused(entry.study_uid, "not-as-announced")
             else:
                 outcome = "duplicate" if self._archive.keep(self._file, entry).duplicate else "stored"
                 self._answer.stored.append(entry)
+                self._received.stored(entry.study_uid, entry.sop_class_uid, duplicate=outcome == "duplicate")
         except EnTrustError as error:
             outcome, reason = "refused", STATUSES[error.kind]
+            self._received.refused(entry.study_uid if entry else "", error.kind.value)
             if entry is None:
                 self._answer.unread.append(reason)
             else:

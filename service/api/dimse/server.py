@@ -8,6 +8,7 @@ from typing import Any
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from service import audit
 from service.associations import send_at_once
 
 
@@ -37,6 +38,8 @@ class DicomServer(ThreadedAssociationServer):
             try:
                 request.do_handshake()
             except (OSError, ValueError):  # a peer that is no friend of ours; ssl.SSLError is an OSError
+                with audit.about(audit.About("dimse", address=str(client_address[0]))):
+                    audit.record(audit.refused_caller("tls"))
                 self.shutdown_request(request)
                 return
         super().process_request_thread(request, client_address)

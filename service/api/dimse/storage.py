@@ -2,12 +2,13 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import evt
 
 from entrust.errors import EnTrustError, OverloadedError
+from service import audit
 from service.archive import Archive
 from service.archive.status import NOT_AS_ANNOUNCED, PROCESSING_FAILURE, STATUSES, SUCCESS
 from service.observability.logs import describe_exception, get_logger
@@ -23,6 +24,7 @@ REJECTED_TRANSIENT, BY_PRESENTATION_PROVIDER, LOCAL_LIMIT_EXCEEDED = 0x02, 0x03,
 class _Received:
     """What one association brought."""
 
+    reception: audit.Reception = field(default_factory=audit.Reception)
     stored: int = 0
     refused: int = 0
 
@@ -67,19 +69,24 @@ class StorageService:
     def on_established(self, event: evt.Event) -> None:
         """Count an association."""
         with self._lock:
-            self._open[id(event.assoc)] = _Received()
+            self._open[id(event.assoc)] = _Received(audit.Reception(caller(event)))
         self._metrics.association_opened()
 
-    def on_rejected(self, _event: evt.Event) -> None:
+    def on_rejected(self, event: evt.Event) -> None:
         """Count an association that was refused for its AE titles, or because there are too many."""
         self._metrics.association_ended("rejected", was_open=False)
         log.warning("association-rejected", door=DOOR, reason="not-allowed")
+        answer: Any = event.assoc.acceptor.primitive
+        if answer is None or answer.result != REJECTED_TRANSIENT:  # too many at a time is no matter of security
+            with audit.about(caller(event)):
+                audit.record(audit.refused_caller("ae-title"))
 
     def on_ended(self, event: evt.Event, outcome: str) -> None:
         """Count the end of an association once, whatever events tell of it."""
         with self._lock:
             received = self._open.pop(id(event.assoc), None)
         if received is not None:
+            received.reception.end()
             self._metrics.association_ended(outcome, was_open=True)
             log.info("association-ended", door=DOOR, outcome=outcome, count=received.stored, refused=received.refused)
 
@@ -92,6 +99,9 @@ class StorageService:
         """Answer a C-STORE: keep the data set as it came, or say why not."""
         started = time.perf_counter()
         outcome, blame, size_bytes, status = "refused", "refused", 0, PROCESSING_FAILURE
+        study_uid, reason = "", "internal"
+        with self._lock:
+            received = self._open.get(id(event.assoc), _Received())
         try:
             self._archive.check_space()
             content = event.encoded_dataset()
@@ -99,25 +109,34 @@ class StorageService:
             with self._archive.incoming() as file:
                 file.write(content)
                 entry = self._archive.read(file)
+                study_uid = entry.study_uid
                 request: Any = event.request
                 announced = (str(request.AffectedSOPInstanceUID), str(request.AffectedSOPClassUID))
                 if announced == (entry.sop_uid, entry.sop_class_uid):
                     outcome = "duplicate" if self._archive.keep(file, entry).duplicate else "stored"
                     blame, status = "ok", SUCCESS
+                    received.reception.stored(study_uid, entry.sop_class_uid, duplicate=outcome == "duplicate")
                 else:
-                    status = NOT_AS_ANNOUNCED
+                    status, reason = NOT_AS_ANNOUNCED, "not-as-announced"
         except EnTrustError as error:
-            status = STATUSES[error.kind]
+            status, reason = STATUSES[error.kind], error.kind.value
             blame = "overloaded" if isinstance(error, OverloadedError) else "refused"
             log.warning("instance-refused", door=DOOR, kind=error.kind, cause=error.message)
         except Exception as error:  # the boundary of the DIMSE face
             blame = "failed"
             log.error("request-broke", door=DOOR, **describe_exception(error))
         seconds = time.perf_counter() - started
+        if status != SUCCESS:
+            received.reception.refused(study_uid, reason)
         with self._lock:
-            received = self._open.get(id(event.assoc), _Received())
             received.stored += status == SUCCESS
             received.refused += status != SUCCESS
         self._metrics.instance_received(door=DOOR, outcome=outcome, size_bytes=size_bytes, duration_seconds=seconds)
         self._metrics.door_request(door=DOOR, outcome=blame, duration_seconds=seconds)
         return status
+
+
+def caller(event: evt.Event) -> audit.About:
+    """Return who asks for an association, as it says itself, and from where."""
+    requestor = event.assoc.requestor
+    return audit.About(DOOR, str(requestor.ae_title).strip(), str(requestor.address or ""))

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrust.errors import UnauthenticatedError
+from service import audit
 from service.api.http.body import drain
 from service.api.rest.problems import problem_of, respond
 from service.intake.access import Access
@@ -37,6 +38,7 @@ class Guard:
                 self._access.check(request.headers.get("authorization"))
             except UnauthenticatedError as error:
                 self._metrics.problem(error.kind)
+                audit.record(audit.refused_caller(error.kind))
                 await drain(request)
                 answer = respond(problem_of(error, scope["state"]["request_id"]), {"WWW-Authenticate": "Bearer"})
                 await answer(scope, receive, send)

@@ -10,8 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrust.errors import InternalError
+from service import audit
 from service.api.http.doors import door_of
 from service.api.rest.problems import problem_of, respond
+from service.intake.access import caller_name
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
 from service.observability.traces import NO_SPAN, PROPAGATED, Span, SpanKind, current, start_span, use
@@ -61,7 +63,7 @@ class Boundary:
         span = NO_SPAN
         if scope["path"] not in QUIET_ROUTES:
             span = start_span(_method(scope), kind=SpanKind.SERVER, headers=_trace_headers(scope))
-        with structlog.contextvars.bound_contextvars(request_id=request_id), use(span):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), use(span), audit.about(_caller(scope)):
             try:
                 await self._app(scope, receive, mark)
             except ClientDisconnect:
@@ -91,6 +93,13 @@ class Boundary:
 
 def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in METHODS else "other"
+
+
+def _caller(scope: Scope) -> audit.About:
+    """Return who asks, as far as the audit trail is concerned."""
+    authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    address = (scope.get("client") or ("",))[0]
+    return audit.About(door_of(scope["path"]), caller_name(authorization), address)
 
 
 def _trace_headers(scope: Scope) -> dict[str, str]:

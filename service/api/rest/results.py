@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from starlette.responses import Response
 
 from entrust.errors import ConflictError, NotFoundError
+from service import audit
 from service.api.http.negotiation import negotiate
 from service.api.rest.problems import plain_problem, problem_of, respond
 from service.jobs.job import Job, JobState, Product
@@ -96,6 +97,7 @@ def pack(products: Sequence[Product]) -> bytes:
 
 
 def _response(content: bytes, media_type: str, name: str, job: Job) -> Response:
+    audit.record(audit.Event(audit.What.EXPORTED, hop=audit.Hop.DELIVERED, sending=True, job_id=job.id))
     return Response(
         content,
         media_type=media_type,

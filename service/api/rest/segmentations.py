@@ -1,6 +1,7 @@
 """``POST /v1/segmentations``: take a study, queue its segmentation, and wait for it when asked to."""
 
 import asyncio
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -102,13 +103,16 @@ async def create_segmentation(request: Request, gateway: Behind) -> Response:
     except EnTrustError:
         await drain(request)
         raise
+    started = time.perf_counter()
     upload = await receive(request, gateway.uploads, text_fields=FIELDS, work_folder=gateway.work_folder)
     try:
         parameters = read_parameters({**request.query_params, **upload.fields}, gateway.parameters)
         if parameters.wait and negotiate(accept, list(FILE_OF_TYPE)) is None:
             await upload.wipe()
             return not_acceptable(request_id, list(FILE_OF_TYPE))
-        order = make_order(gateway, await with_task(gateway, parameters, upload), upload)
+        seconds = time.perf_counter() - started
+        settled = await with_task(gateway, parameters, upload)
+        order = make_order(gateway, settled, upload, received_seconds=seconds)
     except BaseException:
         await upload.wipe()
         raise

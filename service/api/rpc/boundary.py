@@ -7,15 +7,17 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import structlog
 
-from entrust.errors import EnTrustError, InternalError
+from entrust.errors import EnTrustError, InternalError, UnauthenticatedError
+from service import audit
 from service.api.rpc.deadlines import out_of_time
 from service.api.rpc.problems import CODES, STATUS_KEY, JobEndedError, status_of
 from service.api.rpc.results import delivered_bytes
-from service.intake.access import Access
+from service.intake.access import Access, caller_name
 from service.jobs.job import Failure
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
@@ -90,13 +92,16 @@ class Boundary(grpc.aio.ServerInterceptor):
         failure: Failure | None = None
         metadata = dict(context.invocation_metadata() or ())
         span = _start_span(route, metadata)
-        with structlog.contextvars.bound_contextvars(request_id=request_id), use(span):
+        caller = audit.About(DOOR, caller_name(metadata.get("authorization")), _address(context))
+        with structlog.contextvars.bound_contextvars(request_id=request_id), use(span), audit.about(caller):
             try:
                 if not route.startswith(HEALTH):
                     self._access.check(metadata.get("authorization"))
                 yield
             except EnTrustError as error:
                 failure = Failure.of(error)
+                if isinstance(error, UnauthenticatedError):
+                    audit.record(audit.refused_caller(error.kind))
             except JobEndedError as error:
                 failure = error.failure
             except (asyncio.CancelledError, GeneratorExit):  # the caller left, or its deadline passed
@@ -160,6 +165,12 @@ def _end_span(span: Span, code: grpc.StatusCode) -> None:
     if code in FAILED or code is grpc.StatusCode.CANCELLED:
         span.fail(code.name)
     span.end()
+
+
+def _address(context: Any) -> str:
+    """Return the caller's network address: gRPC says ``ipv4:192.0.2.1:5000`` or ``ipv6:%5B2001:db8::1%5D:5000``."""
+    kind, _, rest = unquote(str(context.peer())).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else ""
 
 
 def _code(context: Any) -> grpc.StatusCode:

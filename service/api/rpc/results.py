@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from entrust.errors import TooLargeError
+from service import audit
 from service.api.rpc.problems import JobEndedError
 from service.api.rpc.resources import info_resource
 from service.api.rpc.v1 import segmentation_pb2 as pb
@@ -37,6 +38,7 @@ async def result_files(runner: JobRunner, job: Job, *, max_bytes: int) -> list[p
             fix="Collect them with WatchJob and include_results, or send the study with SegmentStream.",
             details={"limit_bytes": max_bytes, "job_id": job.id},
         )
+    _tell_of_delivery(job)
     return [
         pb.ResultFile(info=info_resource(info), content=(await runner.store.product(job.id, info.name)).content)
         for info in job.products
@@ -59,6 +61,11 @@ async def result_chunks(
             yield pb.ResultChunk(
                 info=info_resource(known[name]), offset_bytes=offset, data=product.content[offset : offset + size]
             )
+    _tell_of_delivery(job)
+
+
+def _tell_of_delivery(job: Job) -> None:
+    audit.record(audit.Event(audit.What.EXPORTED, hop=audit.Hop.DELIVERED, sending=True, job_id=job.id))
 
 
 def delivered_bytes(message: object) -> int:

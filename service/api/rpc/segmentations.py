@@ -1,6 +1,7 @@
 """``Segment`` and ``SegmentStream``: take a study, queue its segmentation, tell how it goes, hand over the results."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,10 +27,12 @@ async def segment(gateway: Gateway, max_bytes: int, request: pb.SegmentRequest, 
             fix="Send the study in pieces with SegmentStream.",
             details={"limit_bytes": max_bytes},
         )
+    started = time.perf_counter()
     await gateway.runner.require_room()
     parameters = read_parameters(request.parameters, gateway.parameters)
     upload = await receive_files(request.files, gateway.uploads, work_folder=gateway.work_folder)
-    job = await _submit(gateway, parameters, upload, context, detached=request.detached)
+    seconds = time.perf_counter() - started
+    job = await _submit(gateway, parameters, upload, context, detached=request.detached, received_seconds=seconds)
     if request.detached:
         return pb.SegmentResponse(job=job_resource(job))
     try:
@@ -47,7 +50,7 @@ async def segment_stream(
     gateway: Gateway, max_bytes: int, requests: AsyncIterator[pb.SegmentStreamRequest], context: Any
 ) -> AsyncIterator[pb.SegmentStreamResponse]:
     """Segment a study that comes in pieces."""
-    pieces = aiter(requests)
+    pieces, started = aiter(requests), time.perf_counter()
     try:
         await gateway.runner.require_room()
         first = await next_message(pieces, gateway.uploads)
@@ -60,7 +63,8 @@ async def segment_stream(
     except EnTrustError:
         await drain(pieces)
         raise
-    job = await _submit(gateway, parameters, upload, context, detached=first.start.detached)
+    seconds = time.perf_counter() - started
+    job = await _submit(gateway, parameters, upload, context, detached=first.start.detached, received_seconds=seconds)
     if first.start.detached:
         yield pb.SegmentStreamResponse(job=job_resource(job))
         return
@@ -77,13 +81,19 @@ async def segment_stream(
 
 
 async def _submit(
-    gateway: Gateway, parameters: SegmentationParameters, upload: Upload, context: Any, *, detached: bool
+    gateway: Gateway,
+    parameters: SegmentationParameters,
+    upload: Upload,
+    context: Any,
+    *,
+    detached: bool,
+    received_seconds: float,
 ) -> Job:
     """Queue the segmentation; the call's deadline is the job's unless the job is to outlive the call."""
     try:
         within = None if detached else context.time_remaining()
         settled = await with_task(gateway, parameters, upload)
-        order = make_order(gateway, settled, upload, within_seconds=within)
+        order = make_order(gateway, settled, upload, within_seconds=within, received_seconds=received_seconds)
     except BaseException:
         await upload.wipe()
         raise

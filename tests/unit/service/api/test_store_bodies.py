@@ -13,6 +13,7 @@ from python_multipart.multipart import MultipartParser
 
 from service.api.dicomweb.store import Answer, _Parts
 from service.archive import Archive, Watermark
+from service.audit import Reception
 from tests.factories.dicomweb import BOUNDARY, part10, related, small_series
 
 GOOD = part10(small_series(1)[0])
@@ -27,7 +28,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 def receive(archive: Archive, pieces: list[bytes]) -> tuple[Answer, bool]:
     """Return what is answered, and whether the body was whole."""
     answer = Answer()
-    parts = _Parts(archive, "", 100, answer, lambda *_: None)
+    parts = _Parts(archive, "", 100, answer, lambda *_: None, Reception())
     callbacks = {
         "on_part_begin": parts.begin, "on_header_field": parts.header_field, "on_header_value": parts.header_value,
         "on_header_end": parts.header_end, "on_part_data": parts.data, "on_part_end": parts.end, "on_end": parts.finish,

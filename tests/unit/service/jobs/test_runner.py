@@ -88,6 +88,18 @@ async def test_the_upload_is_gone_whatever_happens(runner: JobRunner, tmp_path: 
         assert not folder.exists()
 
 
+async def test_work_that_breaks_holds_up_nobody(runner: JobRunner) -> None:
+    async def defect(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:
+        raise RuntimeError("a defect")
+
+    async def damaged(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:
+        raise GeometryConflictError("A slice is missing.")
+
+    ends = [await runner.finished((await runner.submit(order(work))).id) for work in (defect, damaged, three_steps)]
+    assert [end.state for end in ends] == [JobState.FAILED, JobState.FAILED, JobState.SUCCEEDED]
+    assert [end.failure.kind.value for end in ends[:2] if end.failure] == ["internal", "geometry-conflict"]
+
+
 async def test_a_running_job_is_cancelled_between_steps(runner: JobRunner) -> None:
     work = Patient()
     job = await runner.submit(order(work))

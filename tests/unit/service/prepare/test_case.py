@@ -11,10 +11,14 @@ from entrust.errors import GeometryConflictError, InvalidInputError, MissingModa
 from entrust.normalisation import normalise
 from entrust.region import axial_grid
 from entrust.volume import Grid
+from service.encode.codes import REGISTERED
 from service.ingest import read_study
 from service.study import Study
+from tests.factories.dicom_cases import answer, encode_case, summary_of
 from tests.factories.dicom_series import build_series, plane_grid, write_series
 from tests.factories.selections import prepare
+from tests.factories.two_frames import CT_GRID as TWO_FRAMES_GRID
+from tests.factories.two_frames import imaged, rigid
 
 CT_GRID = Grid.axial((12, 60, 50), (3.27, 2.0, 2.0), (-40.0, -50.0, 100.0))
 PET_GRID = Grid.axial((12, 30, 25), (3.27, 4.0, 4.0), (-39.0, -49.0, 100.0))
@@ -135,12 +139,51 @@ def test_pet_that_cannot_become_suv_is_left_out_unless_it_was_named(tmp_path: Pa
         prepare(study, ONCOLOGY, assignment={"ct": "none"})
 
 
-def test_different_frames_of_reference_are_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_series_of_another_frame_that_cannot_be_registered_is_left_out_or_refused(tmp_path: Path) -> None:
+    """The cylinder can be turned and moved along without a change: where it lies cannot be known."""
     study = _study(tmp_path, _series("ct"), _series("pet"), _series("t1", frame=generate_uid()))
-    with pytest.raises(GeometryConflictError, match="used as ct and t1 lie in different frames") as raised:
-        prepare(study, ONCOLOGY)
+    case = prepare(study, ONCOLOGY)
+    assert case.missing == ("t1",)
+    assert not case.registrations
+    told = {w.code: w.message for w in case.warnings}
+    assert "cannot be registered" in told["modality-unusable"]
+    assert "modality-missing" in told
+    with pytest.raises(GeometryConflictError, match="t1 series cannot be laid over the ct series") as raised:
+        prepare(study, ONCOLOGY, assignment={"t1": "3"})
     assert "t1=none" in raised.value.fix
     assert prepare(study, ONCOLOGY, assignment={"t1": "none"}).missing == ("t1",)
+
+
+def test_a_series_of_another_frame_is_registered_and_said_to_be(tmp_path: Path) -> None:
+    moved = rigid((3.0, -2.0, 5.0), (30.0, -20.0, 400.0))
+    grid = Grid.axial((24, 50, 52), (4.0, 2.5, 2.4), (-58.0 + 30.0, -60.0 - 20.0, 198.0 + 400.0))
+    ct, t1 = imaged(TWO_FRAMES_GRID, "ct"), imaged(grid, "t1", moved)
+    there = build_series(t1.array, grid, "MR", study_uid=STUDY, frame_of_reference_uid=generate_uid(), series_number=3)
+    here = build_series(ct.array, ct.grid, "CT", study_uid=STUDY, frame_of_reference_uid=FRAME, series_number=1)
+    case = prepare(_study(tmp_path, here, there), ONCOLOGY)
+    found = case.registrations["t1"]
+    assert not found.doubtful
+    assert found.rotation_degrees == pytest.approx(6.2, abs=1.5)
+    (told,) = [w.message for w in case.warnings if w.code == "registered"]
+    assert "turned by" in told
+    # the same limb, imaged in place: what the networks see is what they would have seen
+    expected = imaged(case.grid, "t1")
+    slug = ONCOLOGY.slugs.index("t1")
+    both = case.presence[slug]
+    assert both.mean() > 0.5
+    assert np.corrcoef(case.intensities[slug][both], expected.array[both])[0, 1] > 0.9
+
+    contents = encode_case(case)
+    assert REGISTERED.value.encode() in contents["report.dcm"]
+    summary = summary_of(case, answer(case))
+    modality = next(one for one in summary.modalities if one.slug == "t1")
+    assert modality.registration is not None
+    assert modality.registration.disagreement_mm == found.disagreement_mm
+    doubt = replace(case, registrations={"t1": replace(found, doubtful=True)})
+    (segment,) = summary_of(doubt, answer(doubt)).segments
+    assert segment.reliability == "low"
+    assert "registration-doubtful" in segment.reasons
+    assert b"REGISTRATION_DOUBTFUL" in encode_case(doubt)["report.dcm"]
 
 
 def test_series_that_do_not_overlap_are_refused(tmp_path: Path) -> None:

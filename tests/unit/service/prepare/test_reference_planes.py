@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from entrust.contract import CARDIAC
+from entrust.region import reference_grid
 from entrust.volume import Grid, Volume
 from service.encode.sources import facing
 from service.prepare import prepare_case
-from service.prepare.region import reference_grid
 from service.study import Cast, Series, Study
 from tests.factories.dicom_series import plane_grid
 from tests.factories.trust_maps import nifti_series
