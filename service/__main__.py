@@ -1,4 +1,4 @@
-"""The command line: ``entrust serve``, ``segment``, ``deliver``, ``retrieve``, ``models``, ``rules``, ``studies``, ``audit``.
+"""The command line: ``entrust serve`` and what else its help lists.
 
 The rooms are imported by the commands that need them: to load the toolkits for images takes seconds, in which ``serve``
 has Triton start already.
