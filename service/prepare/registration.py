@@ -155,7 +155,8 @@ def _search(
     transform.SetCenter(centre.tolist())
     transform.SetParameters([turn, -turn, turn, *(other - centre + start_mm).tolist()])
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # sums in one order: the same bits on every machine
+    method.SetNumberOfThreads(1)
+    method.SetNumberOfWorkUnits(1)  # sums in one order: the same bits on every machine
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(SAMPLES, SEED)

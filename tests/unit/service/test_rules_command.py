@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from entrust.contract import TASKS as SERVED
 from service.__main__ import main
 from service.selection import Explanation, default_rules, parse_rules
 from tests.factories.dicom_series import write_series
-from tests.factories.rules_files import BOTH_TASKS, TASKS
+from tests.factories.rules_files import BOTH_TASKS
 from tests.factories.studies import dicom_datasets, dicom_zip
 
 
@@ -40,7 +41,7 @@ def test_a_file_is_checked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 def test_the_shipped_rules_can_be_copied(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "default") == 0
-    assert parse_rules(capsys.readouterr().out.encode(), TASKS) == default_rules()
+    assert parse_rules(capsys.readouterr().out.encode(), SERVED) == default_rules()
 
 
 def test_a_study_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], study: Path) -> None:
