@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-pacs sbom chart rules-schema proto \
-	release-proto serve load load-quick kill-studies train training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
+	release-proto serve load load-quick kill-studies train bench-science training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?=
@@ -96,6 +96,9 @@ serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until
 
 train: $(VENV)/.development  ## fit the released weights again (hours; needs ../shared/data/oncology_sts)
 	$(BIN)/python -m training --task $(or $(TASK),oncology)
+
+bench-science: $(VENV)/.development  ## print the tables of ConflictWorld from kept scores, and write them into docs/
+	$(BIN)/python -m training.benchmark report
 
 training-pack: $(VENV)/.development  ## pack the real patients for a machine without network, into out/training-pack.zip
 	$(BIN)/python -m training.pack

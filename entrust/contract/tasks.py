@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from entrust.contract.task import Code, Label, Modality, Task
 from entrust.errors import NotFoundError
+from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 
 _SCT = "SCT"
@@ -12,6 +13,9 @@ _ANATOMICAL = Code("91723000", _SCT, "Anatomical Structure")
 _NEOPLASM = Code("108369006", _SCT, "Neoplasm")  # types: CID 7159 where it has one
 _BRAIN = Code("12738006", _SCT, "Brain")
 _HEART = Code("80891009", _SCT, "Heart")
+
+SMOOTH = NoiseModel(smooth_share=1.0)
+"""Of tasks whose denoiser draws whole hypotheses in two steps."""
 
 ONCOLOGY = Task(
     name="oncology",
@@ -54,6 +58,9 @@ BRAIN = Task(
     size_multiple=16,
     conditioning_features=32,
     schedule=Schedule(input_scale=0.1),
+    noise=SMOOTH,
+    num_steps=2,
+    eta=0.0,
     nested=True,
     anatomic_region=_BRAIN,
 )
@@ -85,6 +92,9 @@ CARDIAC = Task(
     size_multiple=16,
     conditioning_features=32,
     schedule=Schedule(input_scale=0.1),
+    noise=SMOOTH,
+    num_steps=2,
+    eta=0.0,
     plane="reference",
     nested=True,
     anatomic_region=_HEART,
@@ -106,6 +116,9 @@ LESION = Task(
     size_multiple=16,
     conditioning_features=32,
     schedule=Schedule(input_scale=0.1),
+    noise=SMOOTH,
+    num_steps=2,
+    eta=0.0,
     anatomic_region=_BRAIN,
 )
 

@@ -260,7 +260,7 @@ async def _probe(run: _Run, depths: Shaped[np.ndarray, "b"], conditioning: Float
     """Ask the denoiser at t = 1 under every variant, all in one batch."""
     b, v = conditioning.shape[:2]
     height, width = run.answer.conflict.shape[-2:]
-    noise = dataclasses.replace(run.noise, num_hypotheses=PROBE_HYPOTHESES).start()  # a prefix of the sampler's
+    noise = dataclasses.replace(run.noise, num_hypotheses=PROBE_HYPOTHESES).start()
     flat = conditioning.reshape(b * v, *conditioning.shape[2:])  # [b·v, f, h/2, w/2]
     async with run.clockwork.call("probing", _pass(run.observer, "probing", depths)):
         logits = await _denoise(run, np.repeat(noise, b * v, axis=0), None, 1.0, flat)
