@@ -98,8 +98,11 @@ def build_trust_map(
     shifts: ProbeShifts,
     probability: Float[np.ndarray, "d c h w"],
     error_probability: Float[np.ndarray, "d h w"],
+    imaged: Bool[np.ndarray, "d h w"],
 ) -> TrustMap:
     """Join the calibrated answer with the reasons for doubt.
+
+    Where nothing was acquired the networks' answer means nothing: it is background there, without doubt or reason.
 
     Args:
         task: Gives the modality slugs.
@@ -107,19 +110,22 @@ def build_trust_map(
         shifts: Answers of the probes.
         probability: Calibrated probability of the calibration head.
         error_probability: Its second output.
+        imaged: Where any modality was acquired.
     """
     entropies = decompose(hypotheses.samples)
-    masks = label_maps(hypotheses.samples)
+    masks = label_maps(hypotheses.samples) * imaged
+    by_class = np.ascontiguousarray(probability.transpose(1, 0, 2, 3)) * imaged
+    by_class[0][~imaged] = 1.0
     return TrustMap(
-        probability=np.ascontiguousarray(probability.transpose(1, 0, 2, 3)),
-        label_map=probability.argmax(axis=1).astype(np.uint8),
-        error_probability=error_probability,
-        predictive_entropy=entropies.predictive,
-        expected_entropy=entropies.expected,
-        mutual_information=entropies.mutual_information,
-        conflict=hypotheses.conflict,
-        pair_conflict=hypotheses.pair_conflict,
-        attribution=dict(zip(task.slugs, shifts.leave_one_out, strict=True)),
+        probability=by_class,
+        label_map=by_class.argmax(axis=0).astype(np.uint8),
+        error_probability=error_probability * imaged,
+        predictive_entropy=entropies.predictive * imaged,
+        expected_entropy=entropies.expected * imaged,
+        mutual_information=entropies.mutual_information * imaged,
+        conflict=hypotheses.conflict * imaged,
+        pair_conflict=hypotheses.pair_conflict * imaged,
+        attribution=dict(zip(task.slugs, shifts.leave_one_out * imaged, strict=True)),
         hypothesis_label_maps=masks,
         agreement=pairwise_dice(masks > 0),
     )

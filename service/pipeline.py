@@ -319,7 +319,8 @@ class Pipeline:
 
         shifts, seen = await run.in_thread(features)
         probability, error_probability = await calibrate(self._client, task, seen, observer=self._activities)
-        return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability)
+        imaged = case.presence.any(axis=0)
+        return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability, imaged)
 
     async def _card(self, task: Task, run: "_Run") -> ModelCard:
         """Return what is served; a Triton that is just being repaired gets the time to come back."""

@@ -58,8 +58,9 @@ def release_domain(domain: str, seed: int, budget: Budget, folder: Path, weights
         facts={
             "data": {"name": "ConflictWorld", "version": WORLD_VERSION, "phantoms": "1000 to train, no patient"},
             "licence": "Apache-2.0",
-            "splits": {"calibration": f"calibration, the first {num} cases, each third without one modality"},
+            "splits": {"calibration": [case.name for case in complete]},
             "config": {"first_stage": asdict(config), "hypotheses_stage": asdict(hypotheses_stage(config))},
+            "held_out": "Every third calibration case lacks one modality; no test case was seen.",
             "calibration_head_iterations": fitted.head_iterations,
             "seed": seed,
             "torch": torch.__version__.split("+")[0],

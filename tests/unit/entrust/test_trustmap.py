@@ -82,7 +82,7 @@ def test_the_map_joins_answer_and_reasons(
     hypotheses: Hypotheses, shifts: ProbeShifts, rng: np.random.Generator
 ) -> None:
     probability, error = random_softmax(rng), rng.random((D, H, W), dtype=np.float32)
-    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error)
+    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error, np.ones((D, H, W), bool))
     np.testing.assert_array_equal(trust.probability, np.moveaxis(probability, 1, 0))
     assert trust.label_map.dtype == np.uint8
     np.testing.assert_array_equal(trust.label_map, probability[:, 1] > probability[:, 0])
@@ -91,3 +91,20 @@ def test_the_map_joins_answer_and_reasons(
     np.testing.assert_array_equal(trust.attribution["pet"], shifts.leave_one_out[1])
     np.testing.assert_array_equal(trust.hypothesis_label_maps, hypotheses.samples.argmax(axis=2))
     assert trust.agreement == pytest.approx(pairwise_dice(trust.hypothesis_label_maps > 0))
+
+
+def test_where_nothing_was_acquired_there_is_background_and_no_doubt(
+    hypotheses: Hypotheses, shifts: ProbeShifts, rng: np.random.Generator
+) -> None:
+    probability, error = random_softmax(rng), rng.random((D, H, W), dtype=np.float32)
+    imaged = np.ones((D, H, W), bool)
+    imaged[:, : H // 2] = False
+    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error, imaged)
+    whole = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error, np.ones((D, H, W), bool))
+    np.testing.assert_allclose(trust.probability.sum(axis=0), 1.0, rtol=1e-5)
+    assert not trust.label_map[~imaged].any()
+    assert not trust.hypothesis_label_maps[:, ~imaged].any()
+    for name in ("error_probability", "predictive_entropy", "mutual_information", "conflict"):
+        assert not getattr(trust, name)[~imaged].any()
+        np.testing.assert_array_equal(getattr(trust, name)[imaged], getattr(whole, name)[imaged])
+    np.testing.assert_array_equal(trust.label_map[imaged], whole.label_map[imaged])
