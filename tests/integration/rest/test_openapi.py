@@ -27,7 +27,8 @@ def test_every_promised_operation_is_there(document: dict[str, Any]) -> None:
         "GET /v1/jobs/{job_id}/results", "GET /v1/jobs/{job_id}/results/{name}", "GET /v1/models", "GET /health/live",
         "GET /health/ready", "GET /metrics", "GET /problems/{kind}", "POST /v1/rules:test",
         "GET /v1/studies", "GET /v1/studies/{study}", "POST /v1/studies/{study}:restart",
-        "POST /v1/studies/{study}:cancel", "POST /v1/studies:retrieve", "GET /v1/retrievals/{retrieval_id}", "DELETE /v1/retrievals/{retrieval_id}",
+        "POST /v1/studies/{study}:cancel", "POST /v1/studies:retrieve", "GET /v1/retrievals/{retrieval_id}",
+        "DELETE /v1/retrievals/{retrieval_id}",
     }  # fmt: skip
 
 
