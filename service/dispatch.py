@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from service.archive import Archive
+from service.delivery import Delivery
 from service.delivery.checking import Checker, FindImages
 from service.delivery.commitment import CommitmentConfirmer
 from service.delivery.courier import Confirmer, Courier, OnOutcomes, Route, Sender
@@ -18,6 +19,8 @@ from service.delivery.wado import WadoConfirmer
 from service.ingest import IngestLimits
 from service.observability.metrics import Metrics
 from service.settings import Settings, TargetSettings
+from service.studies import NoDelivery
+from service.studies.engine import Retries
 
 REPORTS_FOLDER = "commitments"
 
@@ -53,6 +56,20 @@ def make_courier(
         routes[name] = Route(gate, sender, confirmer)
         metrics.delivery_target(name, down=False)
     return Courier(routes, Checker(find_images, limits), metrics, on_outcomes)
+
+
+def make_delivery(settings: Settings, metrics: Metrics, archive: Archive, limits: IngestLimits) -> Delivery:
+    """Build what hands over the results of an archive's studies; nothing is handed over where no target is set."""
+    reports = open_reports(settings)
+    if reports is None or not settings.delivery.targets:
+        return NoDelivery()
+    return make_courier(settings, metrics, images_in(archive), reports, limits)
+
+
+def delivery_retries(settings: Settings) -> Retries:
+    """Return how often a delivery is tried again; pauses are equal, for the gates keep attempts from storming."""
+    asked = settings.delivery
+    return Retries(int(asked.give_up_hours * 3600.0 / asked.retry_seconds), asked.retry_seconds, growth=1.0)
 
 
 def open_reports(settings: Settings) -> CommitmentReports | None:
