@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from service.archive import Archive
-from service.delivery import Delivery
 from service.delivery.checking import Checker, FindImages
 from service.delivery.commitment import CommitmentConfirmer
 from service.delivery.courier import Confirmer, Courier, OnOutcomes, Route, Sender
@@ -19,7 +18,6 @@ from service.delivery.wado import WadoConfirmer
 from service.ingest import IngestLimits
 from service.observability.metrics import Metrics
 from service.settings import Settings, TargetSettings
-from service.studies import NoDelivery
 from service.studies.engine import Retries
 
 REPORTS_FOLDER = "commitments"
@@ -58,11 +56,9 @@ def make_courier(
     return Courier(routes, Checker(find_images, limits), metrics, on_outcomes)
 
 
-def make_delivery(settings: Settings, metrics: Metrics, archive: Archive, limits: IngestLimits) -> Delivery:
-    """Build what hands over the results of an archive's studies; nothing is handed over where no target is set."""
-    reports = open_reports(settings)
-    if reports is None or not settings.delivery.targets:
-        return NoDelivery()
+def make_delivery(settings: Settings, metrics: Metrics, archive: Archive, limits: IngestLimits) -> Courier:
+    """Build what hands over the results of an archive's studies; it has no targets where none is set."""
+    reports = CommitmentReports(archive.files.folder / REPORTS_FOLDER)
     return make_courier(settings, metrics, images_in(archive), reports, limits)
 
 

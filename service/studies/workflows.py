@@ -56,6 +56,7 @@ class Workflows:
         self._transitions = transitions
         self._max_seconds = max_seconds
         self._delivery_retries = delivery_retries or engine.retries
+        self._targets = frozenset(delivery.targets)
 
     async def start(self, *, concurrency: int, deliveries: int) -> None:
         """Go on with what was interrupted; at most so many studies, and deliveries to one target, at a time.
@@ -73,7 +74,8 @@ class Workflows:
         workflows: dict[str, Workflow] = {STUDY: study, DELIVERY: delivery}
         active = await asyncio.to_thread(self._records.active)
         targets = {*self._delivery.targets, *(target for record in active for target in record.targets)}
-        queues = {STUDY: concurrency} | {_queue(target): deliveries for target in sorted(targets)}
+        self._targets = frozenset(targets)
+        queues = {STUDY: concurrency, DELIVERY: deliveries} | {self._queue(one): deliveries for one in sorted(targets)}
         await asyncio.to_thread(self._engine.start, asyncio.get_running_loop(), workflows, queues)
 
     def begin(self, record: StudyRecord) -> None:
@@ -82,7 +84,7 @@ class Workflows:
         pending = [target for target, sent in record.targets.items() if sent is Sent.PENDING]
         for target in pending:
             self._engine.enqueue(
-                DELIVERY, f"{record.id}-{target}", record.id, target, queue=_queue(target), priority=priority
+                DELIVERY, f"{record.id}-{target}", record.id, target, queue=self._queue(target), priority=priority
             )
         if not pending:
             self._engine.enqueue(STUDY, record.id, record.id, queue=STUDY, priority=priority)
@@ -133,7 +135,7 @@ class Workflows:
         else:
             for target in outcome["made"]["targets"]:
                 await self._engine.enqueue_within(
-                    DELIVERY, f"{record_id}-{target}", record_id, target, queue=_queue(target),
+                    DELIVERY, f"{record_id}-{target}", record_id, target, queue=self._queue(target),
                     priority=outcome["made"]["priority"],
                 )  # fmt: skip
         await asyncio.to_thread(self._steps.clear, record_id)
@@ -152,6 +154,10 @@ class Workflows:
         for step, work in ((Step.DELIVER, deliver), (Step.CONFIRM, confirm)):
             if (await self._step(step, record_id, work, target))["ended"]:
                 return
+
+    def _queue(self, target: str) -> str:
+        """Return where deliveries to a target wait: one that is down must not keep the others waiting."""
+        return f"{DELIVERY}-{target}" if target in self._targets else DELIVERY  # taken from the settings long ago
 
     async def _receive(self, record: StudyRecord) -> float:
         considered_seconds = await self._steps.receive(record)
@@ -247,11 +253,6 @@ class Workflows:
                 record.queued_seconds, classes,
             )
         )  # fmt: skip
-
-
-def _queue(target: str) -> str:
-    """Return where deliveries to a target wait: one that is down must not keep the others waiting."""
-    return f"{DELIVERY}-{target}"
 
 
 def _age(record: StudyRecord) -> float:

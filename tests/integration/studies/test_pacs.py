@@ -146,14 +146,40 @@ async def test_what_a_pacs_does_not_keep_is_a_dead_letter_with_its_reason(
 
 
 async def test_an_instance_that_is_refused_for_good_is_a_dead_letter_at_once(
-    start_gateway: StartGateway, store_scp: StoreScp, settings: Settings
+    start_gateway: StartGateway, store_scp: StoreScp, settings: Settings, tmp_path: Path
 ) -> None:
     store_scp.answers = {Comprehensive3DSRStorage: [0xC123]}
     pacs = {"kind": "dimse", "host": "127.0.0.1", "port": store_scp.port, "ae_title": "PACS", "confirmation": "none"}
-    async with start_gateway(**settings(), delivery=sent_to(pacs)) as client:
+    trail = tmp_path / "trail"
+    async with start_gateway(**settings(), delivery=sent_to(pacs), audit={"folder": trail}) as client:
         study = await store(client, dicom_datasets(("ct",)))
         found = await until(client, study, "succeeded", "failed")
         assert (found["state"], found["step"]) == ("failed", "deliver")
         assert "Comprehensive 3D SR Storage: cannot understand (C123)" in found["problem"]["detail"]
         assert len(store_scp.got) == 4
         assert await deliveries(client, stage="deliver") == 1
+    own = [line for line, _ in read_lines(trail, Position()) if line.get("job_id") == found["id"]]
+    told = {line["event"]: (line["outcome"], line.get("reason")) for line in own}
+    assert told["instances-transferred"] == told["instances-accessed"] == (8, "delivery-failed")
+    assert not any(line.get("hop") in ("delivered", "confirmed") for line in own)
+
+
+@pytest.mark.parametrize("left", ["viewer", ""])
+async def test_a_target_that_is_taken_away_meanwhile_is_a_dead_letter(
+    left: str, start_gateway: StartGateway, settings: Settings
+) -> None:
+    nobody = {"kind": "stow", "url": f"http://127.0.0.1:{free_port()}/dicom-web"}
+    async with start_gateway(**settings(), delivery=sent_to(nobody)) as client:
+        study = await store(client, dicom_datasets(("ct",)))
+        async with asyncio.timeout(500):
+            while await deliveries(client, outcome="postponed") < 1:
+                await asyncio.sleep(0.05)
+    others = {"targets": {left: nobody} if left else {}}
+    async with start_gateway(**settings(), delivery=others) as client:
+        found = await until(client, study, "succeeded", "failed")
+        assert (found["state"], found["targets"]) == ("failed", {"pacs": "failed"})
+        assert "no target of that name" in found["problem"]["detail"]
+    async with start_gateway(**settings(), delivery=others) as client:  # it has ended: nobody prepares for its target
+        assert (await client.post(f"/v1/studies/{study}:restart")).json()["run"] == 2
+        found = await until(client, study, "succeeded", "failed")
+        assert (found["state"], found["run"]) == ("failed", 2)
