@@ -26,7 +26,7 @@ from service.api.rpc.application import RpcLimits
 from service.api.rpc.listener import RpcListener, open_listener
 from service.archive import Archive, Watermark
 from service.archive.space import free_ratio
-from service.dispatch import open_reports
+from service.dispatch import delivery_retries, make_delivery, open_reports
 from service.inference import TritonClient
 from service.ingest import IngestLimits
 from service.intake.access import Access, read_tokens
@@ -45,10 +45,11 @@ from service.pipeline import Pipeline
 from service.selection import load_rules, with_quiet_seconds
 from service.settings import Settings
 from service.startup import open_audit, open_triton
-from service.studies import NoDelivery, Studies
+from service.studies import Studies
 from service.studies.engine import EngineSettings
 from service.studies.steps import StudyParameters
 from service.studies.studies import StudiesSettings, open_studies
+from service.studies.trail import tell_trail
 from service.worklist.in_process import QueuedStudies
 
 log = get_logger(__name__)
@@ -171,24 +172,27 @@ async def open_archive_studies(
     if archive is None or not asked.enabled:
         yield None
         return
+    limits = ingest_limits(settings)
     rules = pipeline.rules if asked.quiet_seconds is None else with_quiet_seconds(pipeline.rules, asked.quiet_seconds)
     async with open_studies(
         archive,
         pipeline,
         rules,
-        ingest_limits(settings),
+        limits,
         metrics,
-        NoDelivery(),
+        make_delivery(settings, metrics, archive, limits),
         StudiesSettings(
             parameters=StudyParameters(asked.num_hypotheses, asked.num_steps),
             engine=EngineSettings(asked.retries, asked.retry_seconds, asked.max_interruptions),
             concurrency=asked.concurrency,
             deliveries=asked.deliveries,
+            delivery_retries=delivery_retries(settings),
             max_seconds=asked.max_step_seconds,
             images_seconds=_seconds(asked.retention_hours),
             results_seconds=_seconds(asked.results_retention_hours),
         ),
         url=settings.database.url.get_secret_value(),
+        listeners=[tell_trail],
     ) as studies:
         yield studies
 

@@ -18,6 +18,7 @@ from service.delivery.wado import WadoConfirmer
 from service.ingest import IngestLimits
 from service.observability.metrics import Metrics
 from service.settings import Settings, TargetSettings
+from service.studies.engine import Retries
 
 REPORTS_FOLDER = "commitments"
 
@@ -53,6 +54,18 @@ def make_courier(
         routes[name] = Route(gate, sender, confirmer)
         metrics.delivery_target(name, down=False)
     return Courier(routes, Checker(find_images, limits), metrics, on_outcomes)
+
+
+def make_delivery(settings: Settings, metrics: Metrics, archive: Archive, limits: IngestLimits) -> Courier:
+    """Build what hands over the results of an archive's studies; it has no targets where none is set."""
+    reports = CommitmentReports(archive.files.folder / REPORTS_FOLDER)
+    return make_courier(settings, metrics, images_in(archive), reports, limits)
+
+
+def delivery_retries(settings: Settings) -> Retries:
+    """Return how often a delivery is tried again; pauses are equal, for the gates keep attempts from storming."""
+    asked = settings.delivery
+    return Retries(int(asked.give_up_hours * 3600.0 / asked.retry_seconds), asked.retry_seconds, growth=1.0)
 
 
 def open_reports(settings: Settings) -> CommitmentReports | None:

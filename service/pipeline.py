@@ -178,7 +178,7 @@ class Pipeline:
             EnTrustError: Whatever stands in the way, by its kind.
         """
         run = _Run(self._activities, request.task, on_progress, cancelled or asyncio.Event())
-        inferred = await self._infer(run, request, source)
+        inferred = await self._infer(run, request, source, imported=True)
         return await self._encode(run, inferred, request.extra_results)
 
     async def infer(self, request: SegmentationRequest, source: Source) -> Inferred:
@@ -208,14 +208,17 @@ class Pipeline:
     def _run(self, task: str) -> "_Run":
         return _Run(self._activities, task, lambda _stage, _step, _of: None, asyncio.Event())
 
-    async def _prepare(self, run: "_Run", request: SegmentationRequest, source: Source) -> Case:
+    async def _prepare(
+        self, run: "_Run", request: SegmentationRequest, source: Source, *, imported: bool = False
+    ) -> Case:
         task = get_task(request.task)
         await self._check_deployed(task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
             if request.attributes:
                 study = await run.in_thread(overlay, study, request.attributes)
-        audit.record(audit.Event(audit.What.IMPORTED, study_uid=study.uid))
+        if imported:  # what lies in the archive has come by a door that has told of it
+            audit.record(audit.Event(audit.What.IMPORTED, study_uid=study.uid))
         with run.stage("prepare"):
             case = await run.in_thread(prepare_study, study, task, self.rules, request.assignment)
             if request.extra_results and not case.reference.datasets:  # told before the long work begins
@@ -226,8 +229,10 @@ class Pipeline:
         run.passed(audit.Hop.SELECTED, study.uid, "ingest", "prepare")
         return case
 
-    async def _infer(self, run: "_Run", request: SegmentationRequest, source: Source) -> Inferred:
-        case = await self._prepare(run, request, source)
+    async def _infer(
+        self, run: "_Run", request: SegmentationRequest, source: Source, *, imported: bool = False
+    ) -> Inferred:
+        case = await self._prepare(run, request, source, imported=imported)
         task = case.task
         for warning in case.warnings:
             self._metrics.input_warning(warning.code)

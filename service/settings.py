@@ -181,7 +181,7 @@ class StudiesSettings(_Group):
     Attributes:
         enabled: Whether they are segmented; it needs an archive.
         concurrency: Studies at a time.
-        deliveries: Deliveries at a time.
+        deliveries: Deliveries to one target at a time.
         num_hypotheses: K; the task's default when not set.
         num_steps: S; the task's default when not set.
         quiet_seconds: Silence after which a study is complete, in place of ``quiet_seconds`` in the selection rules.
@@ -505,10 +505,14 @@ class DeliverySettings(_Group):
 
     Attributes:
         targets: Receivers by name: ``ENTRUST_DELIVERY__TARGETS__PACS__KIND=stow`` names one ``pacs``.
+        retry_seconds: After how long a delivery is tried again that may succeed yet.
+        give_up_hours: For how long; then it is a dead letter.
         commitment_patience_seconds: After how long without an answer a target is asked again for storage commitment.
     """
 
     targets: dict[TargetName, TargetSettings] = {}
+    retry_seconds: float = Field(default=15.0, ge=0.01, le=3600.0)
+    give_up_hours: float = Field(default=24.0, ge=0.0, le=24.0 * 30)
     commitment_patience_seconds: float = Field(default=3600.0, gt=0.0, le=30 * 86_400.0)
 
 

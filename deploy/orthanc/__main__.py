@@ -21,15 +21,15 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated patient.")] = 9004,
 ) -> None:
     """Send a simulated study to Orthanc, and see its results come back, by DIMSE and by DICOMweb."""
-    parameters: dict[str, str | int] = {"task": "oncology", "num_hypotheses": hypotheses, "num_steps": steps}
+    settings = {"ENTRUST_STUDIES__NUM_HYPOTHESES": str(hypotheses), "ENTRUST_STUDIES__NUM_STEPS": str(steps)}
     for way in get_args(Way):
         with tempfile.TemporaryDirectory(prefix="entrust-pacs-") as name:
             folder, began = Path(name), time.monotonic()
             images = folder / "images"
             write_study(make_phantom(seed), images)
             try:
-                with open_site(way, folder) as site:
-                    found = run_loop(site, images, parameters)
+                with open_site(way, folder, settings) as site:
+                    found = run_loop(site, images)
             except ServerError as error:
                 typer.echo(f"{way}: {error}", err=True)
                 sys.exit(1)

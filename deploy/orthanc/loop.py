@@ -1,11 +1,9 @@
 """The loop with a PACS: storescu → Orthanc → gateway → results back in Orthanc, where QIDO-RS finds them."""
 
-import io
 import os
 import subprocess
 import sys
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import httpx
-from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import Comprehensive3DSRStorage, ParametricMapStorage, SegmentationStorage
 
 from deploy.orthanc.server import AE_TITLE, Orthanc, running_orthanc
@@ -27,6 +24,7 @@ WANTED = {SegmentationStorage: 1, ParametricMapStorage: 2, Comprehensive3DSRStor
 Found = TypeVar("Found")
 ROUTE = Path(__file__).with_name("route.lua")
 QUIET_SECONDS = 2
+ENDS = ("succeeded", "failed", "cancelled", "ignored")
 ARRIVAL_SECONDS, READY_SECONDS, SEGMENTATION_SECONDS, DELIVERY_SECONDS = 180.0, 180.0, 1800.0, 300.0
 
 
@@ -37,14 +35,10 @@ class Site:
     Attributes:
         orthanc: The PACS.
         gateway: URL of the gateway.
-        environment: Its settings, for commands on the same machine.
-        folder: For what is made on the way.
     """
 
     orthanc: Orthanc
     gateway: str
-    environment: Mapping[str, str]
-    folder: Path
 
 
 @contextmanager
@@ -74,6 +68,7 @@ def open_site(way: Way, folder: Path, settings: Mapping[str, str] | None = None)
         "ENTRUST_ARCHIVE__FOLDER": str(folder / "archive"),
         "ENTRUST_ARCHIVE__MAX_USED_RATIO": "1",
         "ENTRUST_ARCHIVE__MIN_FREE_BYTES": "0",
+        "ENTRUST_STUDIES__QUIET_SECONDS": str(5 * QUIET_SECONDS),  # series come one after the other
         "ENTRUST_DIMSE__ENABLED": "true",
         "ENTRUST_DIMSE__PORT": str(scp_port),
         **{target + name: value for name, value in delivery.items()},
@@ -91,16 +86,15 @@ def open_site(way: Way, folder: Path, settings: Mapping[str, str] | None = None)
             settings=known,
         ) as orthanc,
     ):  # fmt: skip
-        yield Site(orthanc, gateway, environment, folder)
+        yield Site(orthanc, gateway)
 
 
-def run_loop(site: Site, images: Path, parameters: Mapping[str, str | int]) -> Counter[str]:
+def run_loop(site: Site, images: Path) -> Counter[str]:
     """Send a study to the PACS, and return the SOP classes of what QIDO-RS finds there in the end beside the images.
 
     Args:
         site: The PACS and the gateway.
         images: Folder with the DICOM files of one study.
-        parameters: Of the segmentation.
 
     Raises:
         ServerError: A step failed, or did not come to an end in time.
@@ -109,36 +103,10 @@ def run_loop(site: Site, images: Path, parameters: Mapping[str, str | int]) -> C
     _command([binary("storescu"), "+sd", "+r", "-aet", "SCANNER", "-aec", AE_TITLE, "127.0.0.1",
               str(site.orthanc.dicom_port), str(images)], os.environ | {"TCP_NODELAY": "1"})  # fmt: skip
     study_uid = _wait("the study to arrive at the gateway", ARRIVAL_SECONDS, lambda: _arrived(site, sent))
-    segment_and_deliver(site, study_uid, parameters)  # a gateway that does so by itself needs this line no longer
+    study = _wait("the study to end at the gateway", SEGMENTATION_SECONDS, lambda: _ended(site, study_uid))
+    if study["state"] != "succeeded":
+        raise ServerError(f"The study is {study['state']}: {study['problem'] or study['reason']}")
     return _wait("the results to be found in the PACS", DELIVERY_SECONDS, lambda: _found(site, study_uid))
-
-
-def segment_and_deliver(site: Site, study_uid: str, parameters: Mapping[str, str | int]) -> None:
-    """Have a study segmented that lies in the gateway's archive, and its results delivered.
-
-    Raises:
-        ServerError: They are not.
-    """
-    upload = io.BytesIO()
-    with zipfile.ZipFile(upload, "w") as file:
-        images = DICOMwebClient(f"{site.gateway}/dicom-web").retrieve_study(study_uid)
-        for number, ds in enumerate(images):
-            one = io.BytesIO()
-            ds.save_as(one, enforce_file_format=True)
-            file.writestr(f"{number}.dcm", one.getvalue())
-    answer = httpx.post(
-        f"{site.gateway}/v1/segmentations",
-        params={**parameters, "wait": "true"},
-        content=upload.getvalue(),
-        headers={"Content-Type": "application/zip", "Accept": "application/zip"},
-        timeout=SEGMENTATION_SECONDS,
-        trust_env=False,
-    )
-    if answer.status_code != httpx.codes.OK:
-        raise ServerError(answer.text[:2000])
-    results = site.folder / "results"
-    zipfile.ZipFile(io.BytesIO(answer.content)).extractall(results)
-    _command([sys.executable, "-m", "service", "deliver", str(results), "--target", "pacs"], site.environment)
 
 
 def _arrived(site: Site, sent: int) -> str:
@@ -147,6 +115,13 @@ def _arrived(site: Site, sent: int) -> str:
         if study["00201208"]["Value"][0] == sent:
             return str(study["0020000D"]["Value"][0])
     return ""
+
+
+def _ended(site: Site, study_uid: str) -> dict[str, Any]:
+    """Return what the gateway says of the study once it has ended; nothing before."""
+    answer = httpx.get(f"{site.gateway}/v1/studies/{study_uid}", timeout=60.0, trust_env=False)
+    study = answer.json() if answer.status_code == httpx.codes.OK else {}
+    return study if study.get("state") in ENDS else {}
 
 
 def _found(site: Site, study_uid: str) -> Counter[str]:

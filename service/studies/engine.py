@@ -28,6 +28,21 @@ _only_one = threading.Lock()
 
 
 @dataclass(frozen=True)
+class Retries:
+    """How often a step is tried again, and when.
+
+    Attributes:
+        times: How often.
+        pause_seconds: Before the first time.
+        growth: By how much longer each further pause is than the one before it; an hour is the longest.
+    """
+
+    times: int
+    pause_seconds: float
+    growth: float = 2.0
+
+
+@dataclass(frozen=True)
 class EngineSettings:
     """How work is done again.
 
@@ -137,13 +152,14 @@ class Engine:
         found = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
         DBOS.delete_workflows([one.workflow_id for one in found])
 
-    async def step(self, name: str, work: Callable[[int], Awaitable[Json]]) -> Json:
+    async def step(self, name: str, work: Callable[[int], Awaitable[Json]], retries: Retries) -> Json:
         """Do one step of the workflow that calls this; its outcome is in the database when this returns.
 
         Args:
             name: Of the step.
             work: Called on the gateway's loop with the number of the attempt, from 1. Raises :class:`Again` to be
                 called again, later; its outcome says everything else.
+            retries: How often it may ask for that.
         """
 
         async def attempt() -> Json:
@@ -157,9 +173,9 @@ class Engine:
         options = StepOptions(
             name=name,
             retries_allowed=True,
-            interval_seconds=self._settings.retry_seconds,
-            max_attempts=self._settings.retries + 1,
-            backoff_rate=2.0,
+            interval_seconds=retries.pause_seconds,
+            max_attempts=retries.times + 1,
+            backoff_rate=retries.growth,
             should_retry=lambda problem: isinstance(problem, Again),
             preemptible=True,
         )
@@ -171,9 +187,9 @@ class Engine:
             await DBOS.enqueue_workflow_async(f"{self._owner}-{queue}", self._workflows[workflow], *arguments)
 
     @property
-    def retries(self) -> int:
-        """How often a step is tried again."""
-        return self._settings.retries
+    def retries(self) -> Retries:
+        """How often a step is tried again, where nothing else is said."""
+        return Retries(self._settings.retries, self._settings.retry_seconds)
 
     def _config(self) -> DBOSConfig:
         return {

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from service.jobs.job import Failure, Priority
-from service.studies.delivery import InstanceRef
 from service.summary import Summary
 
 
@@ -86,6 +85,19 @@ class Review:
 
 
 @dataclass(frozen=True)
+class ResultRef:
+    """A result, by its names.
+
+    Attributes:
+        sop_class_uid: SOPClassUID.
+        sop_instance_uid: SOPInstanceUID. Never logged.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """One study.
 
@@ -125,7 +137,7 @@ class StudyRecord:
     finished_seconds: float | None = None
     failure: Failure | None = None
     review: Review | None = None
-    results: tuple[InstanceRef, ...] = ()
+    results: tuple[ResultRef, ...] = ()
     targets: Mapping[str, Sent] = field(default_factory=dict)
     images_purged: bool = False
 

@@ -13,11 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from entrust.errors import NotFoundError
 from service.jobs.job import Failure, Priority
-from service.studies.delivery import InstanceRef
-from service.studies.record import ACTIVE, Review, Sent, StudyRecord, StudyState
+from service.studies.record import ACTIVE, ResultRef, Review, Sent, StudyRecord, StudyState
 from service.studies.tables import studies, targets
 
-_FAILURE, _REVIEW, _REFS = TypeAdapter(Failure), TypeAdapter(Review), TypeAdapter(tuple[InstanceRef, ...])
+_FAILURE, _REVIEW, _REFS = TypeAdapter(Failure), TypeAdapter(Review), TypeAdapter(tuple[ResultRef, ...])
 _RANKS = {priority.rank: priority for priority in Priority}
 _NO_REVIEW = -1.0
 
@@ -172,7 +171,7 @@ class StudyRecords:
         *,
         task: str = "",
         review: Review | None = None,
-        results: Sequence[InstanceRef] = (),
+        results: Sequence[ResultRef] = (),
         considered_seconds: float | None = None,
         send_to: Iterable[str] = (),
     ) -> None:

@@ -23,8 +23,7 @@ from service.observability.metrics import Metrics
 from service.pipeline import Inferred, Pipeline, SegmentationRequest
 from service.selection import Rules, select
 from service.studies.checkpoint import load, replaced, save
-from service.studies.delivery import InstanceRef
-from service.studies.record import Review, StudyRecord
+from service.studies.record import ResultRef, Review, StudyRecord
 
 FOLDER = "studies"
 DOOR = "gateway"
@@ -153,14 +152,14 @@ class Steps:
         await asyncio.to_thread(write)
         return len(objects)
 
-    async def keep(self, record: StudyRecord) -> list[InstanceRef]:
+    async def keep(self, record: StudyRecord) -> list[ResultRef]:
         """Give the results to the archive, so that they are found beside their study.
 
         Raises:
             OverloadedError: The disk is full.
         """
 
-        def store() -> list[InstanceRef]:
+        def store() -> list[ResultRef]:
             paths = sorted((self._folder(record) / "results").iterdir())
             return [self._store(path.read_bytes()) for path in paths]
 
@@ -199,7 +198,7 @@ class Steps:
             seed=asked.seed,
         )
 
-    def _store(self, content: bytes) -> InstanceRef:
+    def _store(self, content: bytes) -> ResultRef:
         """Keep one result. Its UID follows from its content: what is kept under it already is the same result."""
         started, outcome = time.perf_counter(), "duplicate"
         entry: Entry
@@ -212,7 +211,7 @@ class Steps:
                 outcome = "duplicate"
         seconds = time.perf_counter() - started
         self._metrics.instance_received(door=DOOR, outcome=outcome, size_bytes=len(content), duration_seconds=seconds)
-        return InstanceRef(entry.sop_class_uid, entry.sop_uid)
+        return ResultRef(entry.sop_class_uid, entry.sop_uid)
 
 
 def link_study(archive: Archive, study_uid: str, folder: Path) -> int:

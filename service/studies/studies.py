@@ -14,14 +14,14 @@ from entrust.contract import get_task
 from entrust.errors import ConflictError, InvalidInputError, NotFoundError
 from service.archive import Archive
 from service.archive.retention import delete_study
+from service.delivery import Delivery
 from service.ingest import IngestLimits
 from service.jobs.job import Priority
 from service.observability.logs import describe_exception, get_logger
 from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.selection import Rules
-from service.studies.delivery import Delivery
-from service.studies.engine import Engine, EngineSettings
+from service.studies.engine import Engine, EngineSettings, Retries
 from service.studies.record import Sent, StudyRecord, StudyState
 from service.studies.records import StudyRecords
 from service.studies.steps import FOLDER, Steps, StudyParameters
@@ -47,7 +47,8 @@ class StudiesSettings:
         parameters: What is asked of every study.
         engine: How work is done again.
         concurrency: Studies at a time.
-        deliveries: Deliveries at a time.
+        deliveries: Deliveries to one target at a time.
+        delivery_retries: How often the steps of a delivery are tried again; as all others when None.
         max_seconds: Longest duration of one attempt at a step.
         images_seconds: How long images stay after their study has ended; for ever when None.
         results_seconds: How long results and the record stay; for ever when None.
@@ -57,6 +58,7 @@ class StudiesSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     concurrency: int = 1
     deliveries: int = 8
+    delivery_retries: Retries | None = None
     max_seconds: float = 1800.0
     images_seconds: float | None = None
     results_seconds: float | None = None
@@ -281,7 +283,10 @@ async def open_studies(
         records = StudyRecords(await asyncio.to_thread(open_tables, where, owner))
         steps = Steps(archive, pipeline, rules, limits, settings.parameters, metrics)
         engine = Engine(where, owner, settings.engine)
-        workflows = Workflows(engine, records, steps, delivery, transitions, max_seconds=settings.max_seconds)
+        workflows = Workflows(
+            engine, records, steps, delivery, transitions,
+            max_seconds=settings.max_seconds, delivery_retries=settings.delivery_retries,
+        )  # fmt: skip
         studies = Studies(archive, records, workflows, transitions)
         looks = folder / f"{FOLDER}-looks"
         watcher = Watcher(archive, records, rules, limits, looks, studies.begin)

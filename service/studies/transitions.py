@@ -1,7 +1,7 @@
 """The one place through which a study's moves are told: to the log, the metrics, and whoever else listens."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from service.jobs.job import Failure
@@ -38,6 +38,8 @@ class Transition:
         attempt: From 1.
         duration_seconds: Of the step, or from acceptance to the end.
         failure: Why.
+        queued_seconds: When the run was accepted, since 1970; None where it was not.
+        sop_classes: Number of the study's results by SOP Class UID.
     """
 
     id: str
@@ -49,6 +51,8 @@ class Transition:
     attempt: int = 1
     duration_seconds: float = 0.0
     failure: Failure | None = None
+    queued_seconds: float | None = None
+    sop_classes: Mapping[str, int] = field(default_factory=dict)
 
 
 Listener = Callable[[Transition], None]

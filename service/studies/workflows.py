@@ -2,24 +2,26 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from entrust.errors import CancelledError, DeadlineExceededError, InternalError
+from service import audit
+from service.delivery import Delivery, InstanceRef
 from service.jobs.job import Failure
 from service.observability.traces import span
-from service.studies.delivery import Delivery
-from service.studies.engine import ENDED, Engine, Json, Workflow
+from service.studies.engine import ENDED, Engine, Json, Retries, Workflow
 from service.studies.failing import Again, as_error, is_transient
 from service.studies.record import Sent, Step, StudyRecord, StudyState
 from service.studies.records import StudyRecords
-from service.studies.steps import Steps
+from service.studies.steps import DOOR, Steps
 from service.studies.transitions import Move, Transition, Transitions
 
 STUDY, DELIVERY = "study", "delivery"
-"""Names of the workflows, and of the queues in which they wait: a target that is down must not keep studies waiting."""
+"""Names of the workflows."""
 Work = Callable[[StudyRecord], Awaitable[Any]]
 
 
@@ -33,6 +35,7 @@ class Workflows:
         delivery: Hands results over.
         transitions: Hears of every move.
         max_seconds: Longest duration of one attempt at a step.
+        delivery_retries: How often the steps of a delivery are tried again; as all others when None.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Workflows:
         transitions: Transitions,
         *,
         max_seconds: float,
+        delivery_retries: Retries | None = None,
     ) -> None:
         self._engine = engine
         self._records = records
@@ -51,9 +55,11 @@ class Workflows:
         self._delivery = delivery
         self._transitions = transitions
         self._max_seconds = max_seconds
+        self._delivery_retries = delivery_retries or engine.retries
+        self._targets = frozenset(delivery.targets)
 
     async def start(self, *, concurrency: int, deliveries: int) -> None:
-        """Go on with what was interrupted; at most so many studies and deliveries at a time.
+        """Go on with what was interrupted; at most so many studies, and deliveries to one target, at a time.
 
         Raises:
             InvalidInputError: The database cannot be used.
@@ -66,7 +72,10 @@ class Workflows:
             await self._deliver(record_id, target)
 
         workflows: dict[str, Workflow] = {STUDY: study, DELIVERY: delivery}
-        queues = {STUDY: concurrency, DELIVERY: deliveries}
+        active = await asyncio.to_thread(self._records.active)
+        targets = {*self._delivery.targets, *(target for record in active for target in record.targets)}
+        self._targets = frozenset(targets)
+        queues = {STUDY: concurrency, DELIVERY: deliveries} | {self._queue(one): deliveries for one in sorted(targets)}
         await asyncio.to_thread(self._engine.start, asyncio.get_running_loop(), workflows, queues)
 
     def begin(self, record: StudyRecord) -> None:
@@ -75,7 +84,7 @@ class Workflows:
         pending = [target for target, sent in record.targets.items() if sent is Sent.PENDING]
         for target in pending:
             self._engine.enqueue(
-                DELIVERY, f"{record.id}-{target}", record.id, target, queue=DELIVERY, priority=priority
+                DELIVERY, f"{record.id}-{target}", record.id, target, queue=self._queue(target), priority=priority
             )
         if not pending:
             self._engine.enqueue(STUDY, record.id, record.id, queue=STUDY, priority=priority)
@@ -126,7 +135,7 @@ class Workflows:
         else:
             for target in outcome["made"]["targets"]:
                 await self._engine.enqueue_within(
-                    DELIVERY, f"{record_id}-{target}", record_id, target, queue=DELIVERY,
+                    DELIVERY, f"{record_id}-{target}", record_id, target, queue=self._queue(target),
                     priority=outcome["made"]["priority"],
                 )  # fmt: skip
         await asyncio.to_thread(self._steps.clear, record_id)
@@ -137,13 +146,18 @@ class Workflows:
             await self._delivery.deliver(record.study_uid, paths, target)
 
         async def confirm(record: StudyRecord) -> None:
-            await self._delivery.confirm(record.study_uid, record.results, target)
+            refs = await asyncio.to_thread(lambda: [InstanceRef.of(path) for path in self._steps.files(record)])
+            await self._delivery.confirm(record.study_uid, refs, target)
             if await asyncio.to_thread(self._records.settle, record.id, target, Sent.CONFIRMED):
                 await asyncio.to_thread(self._tell_end, record.id)
 
         for step, work in ((Step.DELIVER, deliver), (Step.CONFIRM, confirm)):
             if (await self._step(step, record_id, work, target))["ended"]:
                 return
+
+    def _queue(self, target: str) -> str:
+        """Return where deliveries to a target wait: one that is down must not keep the others waiting."""
+        return f"{DELIVERY}-{target}" if target in self._targets else DELIVERY  # taken from the settings long ago
 
     async def _receive(self, record: StudyRecord) -> float:
         considered_seconds = await self._steps.receive(record)
@@ -170,13 +184,14 @@ class Workflows:
 
     async def _step(self, step: Step, record_id: str, work: Work, target: str = "") -> Json:
         """Do one step; ``ended`` in its outcome says that the run is over and nothing follows."""
+        retries = self._delivery_retries if target else self._engine.retries
 
         async def attempt(number: int) -> Json:
-            return await self._attempt(step, record_id, work, target, number)
+            return await self._attempt(step, record_id, work, target, number, last=number > retries.times)
 
-        return await self._engine.step(step, attempt)
+        return await self._engine.step(step, attempt, retries)
 
-    async def _attempt(self, step: Step, record_id: str, work: Work, target: str, number: int) -> Json:
+    async def _attempt(self, step: Step, record_id: str, work: Work, target: str, number: int, *, last: bool) -> Json:
         started = time.perf_counter()
         record: StudyRecord | None = None
 
@@ -191,13 +206,13 @@ class Workflows:
                 return {"ended": True}
             tell(Move.STARTED)
             async with asyncio.timeout(self._max_seconds):
-                with span(step):
+                with span(step), audit.about(audit.About(DOOR, job_id=record.id)):
                     made = await work(record)
         except Exception as error:  # the boundary of a study's work
             late = isinstance(error, TimeoutError)
             told = as_error(_out_of_time(self._max_seconds) if late else error)
             failure = Failure.of(told)
-            if (is_transient(told) or isinstance(error, SQLAlchemyError)) and number <= self._engine.retries:
+            if (is_transient(told) or isinstance(error, SQLAlchemyError)) and not last:
                 tell(Move.RETRIED, failure)
                 raise Again from error
             if record is not None:
@@ -231,9 +246,13 @@ class Workflows:
         failure: Failure | None = None,
         seconds: float = 0.0,
     ) -> None:
+        classes = Counter(ref.sop_class_uid for ref in record.results)
         self._transitions.tell(
-            Transition(record.id, record.study_uid, move, step, record.task, target, attempt, seconds, failure)
-        )
+            Transition(
+                record.id, record.study_uid, move, step, record.task, target, attempt, seconds, failure,
+                record.queued_seconds, classes,
+            )
+        )  # fmt: skip
 
 
 def _age(record: StudyRecord) -> float:

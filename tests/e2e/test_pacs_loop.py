@@ -10,10 +10,10 @@ from deploy.orthanc.server import PLUGIN
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import dicom_bytes, dicom_datasets
 
-FAST = {"task": "oncology", "num_hypotheses": 2, "num_steps": 1}
+FAST = {"ENTRUST_STUDIES__NUM_HYPOTHESES": "2", "ENTRUST_STUDIES__NUM_STEPS": "1"}
 
 
-@pytest.mark.timeout(1200)  # two servers and two commands are started for each
+@pytest.mark.timeout(1200)  # two servers are started for each
 @pytest.mark.parametrize("way", ["dimse", "dicomweb"])
 async def test_results_come_back_to_the_pacs(way: Way, triton: EmbeddedTriton, tmp_path: Path) -> None:
     if shutil.which("Orthanc") is None or not PLUGIN.exists() or shutil.which("storescu") is None:
@@ -22,5 +22,5 @@ async def test_results_come_back_to_the_pacs(way: Way, triton: EmbeddedTriton, t
     images.mkdir()
     for number, ds in enumerate(dicom_datasets()):
         (images / f"{number}.dcm").write_bytes(dicom_bytes(ds))
-    with open_site(way, tmp_path, {"ENTRUST_TRITON__URL": triton.url}) as site:
-        assert run_loop(site, images, FAST) == WANTED
+    with open_site(way, tmp_path, FAST | {"ENTRUST_TRITON__URL": triton.url}) as site:
+        assert run_loop(site, images) == WANTED

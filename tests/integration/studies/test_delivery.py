@@ -12,11 +12,12 @@ from entrust.contract import TASKS
 from entrust.errors import DeliveryFailedError, DeliveryRefusedError, EnTrustError
 from service.app import open_pipeline
 from service.archive import Archive, Watermark
+from service.delivery import InstanceRef
 from service.ingest import IngestLimits
 from service.selection import load_rules, with_quiet_seconds
 from service.settings import Settings
 from service.startup import make_metrics
-from service.studies import InstanceRef, Studies, StudyState
+from service.studies import Studies, StudyState
 from service.studies.engine import EngineSettings
 from service.studies.record import Sent
 from service.studies.steps import StudyParameters

@@ -4,8 +4,7 @@ import pytest
 
 from entrust.errors import NotFoundError
 from service.jobs.job import Priority
-from service.studies.delivery import InstanceRef
-from service.studies.record import Review, Sent, Step, StudyState
+from service.studies.record import ResultRef, Review, Sent, Step, StudyState
 from service.studies.records import StudyRecords
 
 
@@ -59,7 +58,7 @@ def test_a_run_ends_once_and_what_is_over_is_not_entered(records: StudyRecords) 
 
 def test_the_last_target_ends_the_study(records: StudyRecords) -> None:
     run = begin(records, "a")
-    records.note(run, results=[InstanceRef("1", "2")], send_to=("pacs", "viewer"))
+    records.note(run, results=[ResultRef("1", "2")], send_to=("pacs", "viewer"))
     records.note(run, send_to=("pacs", "viewer"))  # the step is done again
     assert not records.settle(run, "pacs", Sent.CONFIRMED)
     assert not records.settle(run, "pacs", Sent.CONFIRMED)
@@ -67,7 +66,7 @@ def test_the_last_target_ends_the_study(records: StudyRecords) -> None:
     assert records.settle(run, "viewer", Sent.CONFIRMED)
     found = records.get(name="a")
     assert (found.state, set(found.targets.values())) == (StudyState.SUCCEEDED, {Sent.CONFIRMED})
-    assert found.results == (InstanceRef("1", "2"),)
+    assert found.results == (ResultRef("1", "2"),)
 
 
 def test_an_unknown_study_is_not_found(records: StudyRecords) -> None:
