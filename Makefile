@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-pacs sbom chart rules-schema proto \
-	release-proto serve load load-quick kill-studies train bench-science training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
+	release-proto serve load load-quick kill-studies train bench-science bench-science-quick training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TASK ?=
@@ -99,6 +99,9 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 
 bench-science: $(VENV)/.development  ## print the tables of ConflictWorld from kept scores, and write them into docs/
 	$(BIN)/python -m training.benchmark report
+
+bench-science-quick: $(VENV)/.development  ## fit, score and tell a world of six cases; nothing is learned
+	$(BIN)/python -m pytest -q tests/unit/training/benchmark
 
 training-pack: $(VENV)/.development  ## pack the real patients for a machine without network, into out/training-pack.zip
 	$(BIN)/python -m training.pack

@@ -324,7 +324,7 @@ class Pipeline:
 
         shifts, seen = await run.in_thread(features)
         probability, error_probability = await calibrate(self._client, task, seen, observer=self._activities)
-        imaged = case.presence.any(axis=0)
+        imaged = np.asarray(case.presence.any(axis=0))
         return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability, imaged)
 
     async def _card(self, task: Task, run: "_Run") -> ModelCard:
