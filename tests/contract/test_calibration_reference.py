@@ -31,7 +31,9 @@ def test_a_reference_names_every_measure(task: Task) -> None:
     measures |= {conflict_measure("-".join(pair)) for pair in task.pairs}
     bands = load_references([task.name])[task.name].bands
     assert set(bands) == measures
-    assert all(0.0 <= band.low < band.median < band.high for band in bands.values())
+    # two modalities that hardly ever conflict have a median of nothing
+    assert all(0.0 <= band.low <= band.median <= band.high for band in bands.values())
+    assert all(band.low < band.high for band in bands.values())
 
 
 def test_a_task_without_a_reference_has_none_and_a_broken_one_is_an_error(tmp_path: Path) -> None:
