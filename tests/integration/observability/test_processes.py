@@ -42,7 +42,7 @@ def test_two_processes_and_one_truth(
         segment(two, 1)
         scraped(prometheus)
         assert value('sum(entrust_jobs_finished_total{outcome="succeeded"})') == 3
-        assert value(f'entrust_jobs_finished_total{{outcome="succeeded", instance="{two.address}"}}') == 1
+        assert value(f'sum(entrust_jobs_finished_total{{outcome="succeeded", instance="{two.address}"}})') == 1
         assert value('sum(entrust_jobs{state="succeeded"})') == 3
         assert value("sum(entrust_queue_capacity_jobs)") == 10, "each process has a queue of its own"
         assert value("sum(entrust_triton_call_duration_seconds_count) - sum(entrust_triton_calls_total)") == 0
