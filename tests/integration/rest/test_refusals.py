@@ -152,7 +152,6 @@ async def test_addresses_that_lead_nowhere(
 @pytest.mark.parametrize(
     ("parameters", "kind"),
     [
-        ({}, "invalid-input"),
         ({"task": "everything"}, "not-found"),
         ({"task": "oncology", "num_steps": "0"}, "invalid-input"),
         ({"task": "oncology", "num_hypotheses": "1000000"}, "invalid-input"),
