@@ -93,8 +93,6 @@ async def test_results_of_a_study_that_is_stored_are_in_the_pacs_and_confirmed(
     assert not any(str(datasets[0][name].value) in str(told) for name in ("PatientName", "PatientID"))
 
 
-# a toolkit was seen to leave files that it read to the garbage collector when an association breaks; not found out which
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("target", [stow, dimse])
 async def test_a_pacs_that_is_away_for_a_while_gets_the_results_when_it_is_back(
     target: Any, start_gateway: StartGateway, start_orthanc: StartOrthanc, settings: Settings, open_line: OpenLine
