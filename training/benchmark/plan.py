@@ -17,8 +17,7 @@ OFFSETS = (-1, 0, 1)
 """Context slices of every method."""
 
 SEEDS = (0, 1, 2)
-MEMBERS = 5
-"""Members of an ensemble. Those of seed s are fitted with seeds s … s + 4: seeds share members."""
+"""Training seeds. The members of seed s's ensemble are fitted with seeds s … s + 4: seeds share members."""
 
 NOISE = NoiseModel(smooth_share=0.5)
 FEW_STEP_NOISE = NoiseModel(smooth_share=1.0)
