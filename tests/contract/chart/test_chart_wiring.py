@@ -9,7 +9,7 @@ import yaml
 
 from deploy.helm.chart import CHART
 from service.api.rest import health
-from service.app import CLOSE_SECONDS
+from service.api.rest.listener import CLOSE_SECONDS
 from service.settings import Settings, load_settings
 from service.shared_memory import FOLDER
 from service.triton.installation import PROJECT
