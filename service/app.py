@@ -30,7 +30,7 @@ from service.intake.parameters import ParameterLimits
 from service.intake.upload import UploadLimits, work_folder
 from service.jobs.runner import JobRunner
 from service.jobs.shelf import open_folder
-from service.jobs.store import MemoryJobStore
+from service.jobs.store import LocalJobStore
 from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
@@ -221,7 +221,7 @@ async def open_gateway(
             open_archive_studies(settings, metrics, archive, pipeline) as studies,
             open_retrievals(settings, metrics, archive) as retrievals,
         ):
-            store = MemoryJobStore(
+            store = LocalJobStore(
                 max_queued=jobs.max_queued,
                 retention_seconds=jobs.retention_seconds,
                 retention_bytes=jobs.retention_bytes,
