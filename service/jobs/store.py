@@ -244,7 +244,12 @@ class LocalJobStore:
     async def _forget(self, job_ids: Sequence[str]) -> None:
         """Forget jobs at once, then their results, which may take a disk its time."""
         shelves = [(self._records.pop(job_id).shelf, job_id) for job_id in job_ids]
-        await asyncio.to_thread(lambda: [shelf.drop(job_id) for shelf, job_id in shelves])
+
+        def drop() -> None:
+            for shelf, job_id in shelves:
+                shelf.drop(job_id)
+
+        await asyncio.to_thread(drop)
 
     def _count(self, state: JobState) -> int:
         return sum(r.job.state is state for r in self._records.values())

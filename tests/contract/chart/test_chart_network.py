@@ -118,7 +118,7 @@ def test_production_takes_named_clients_alone() -> None:
 
 
 def test_clients_reach_the_storage_scp_where_there_is_one() -> None:
-    named = "--set=networkPolicy.clients[0].podSelector.matchLabels.entrust-client=true"
+    named = "--set-string=networkPolicy.clients[0].podSelector.matchLabels.entrust-client=true"
     found = chart.manifests(*chart.VALUE_SETS["archive"], named)
     assert reaches(found, CLIENT, GATEWAY, 11112)
     assert not reaches(found, STRANGER, GATEWAY, 11112)
