@@ -14,10 +14,11 @@ import torch
 
 from training.benchmark import plan
 from training.benchmark.evaluate import Extent, evaluate
-from training.benchmark.fits import DONE, finished, fit_piece
+from training.benchmark.fits import finished, fit_piece
 from training.benchmark.release import release_domain
 from training.benchmark.report import write_report
 from training.datasets.phantoms.world.case import DOMAINS
+from training.piece import DONE
 
 PROJECT = Path(__file__).resolve().parents[2]
 log = logging.getLogger("training.benchmark")

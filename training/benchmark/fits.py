@@ -26,9 +26,7 @@ from training.datasets.phantoms.world.splits import TRAIN
 from training.entrust_model import EnTrustNetworks, SegDiffLoss
 from training.fit import LossFunction, Progress, fit
 from training.hypotheses_loss import HypothesesLoss
-
-DONE = "done"
-"""Marks the folder of a finished fit."""
+from training.piece import DONE
 
 
 def finished(piece: Piece, budget: Budget, folder: Path) -> bool:

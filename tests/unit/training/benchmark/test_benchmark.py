@@ -17,6 +17,7 @@ from training.benchmark.store import stored
 from training.benchmark.truth import world_truth
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case
 from training.datasets.phantoms.world.splits import SPLITS, TEST, TRAIN
+from training.piece import DONE
 from training.scorecard import oracle, score
 
 NAMES = ("entrust", "unet-ce")
@@ -29,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         piece = plan.Piece("lesion", name, 0)
         fit_piece(piece, plan.QUICK, home)
-        (home / plan.QUICK.name / piece.name / "done").touch()
+        (home / plan.QUICK.name / piece.name / DONE).touch()
     return home
 
 
