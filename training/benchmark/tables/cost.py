@@ -1,7 +1,7 @@
 """What each method costs beside the others: memory, parameters, arithmetic, processor time.
 
-Peak memory is that of a fresh process over what it held when torch was loaded, with weights and the answer about one
-volume; the median of some processes. Ratios of processor time are those of one run.
+Peak memory is that of a fresh process, with weights and the answer about one volume, over what it held when all code
+was loaded; the median of some processes. Ratios of processor time are those of one run.
 """
 
 import json
@@ -51,7 +51,14 @@ class Costs:
         return float(median(getattr(run, name) for run in self.runs[way]))
 
 
-def measure(domain: str, budget: Budget, machine: str, processes: int = 3, repeats: int = 3) -> Costs:
+def measure(
+    domain: str,
+    budget: Budget,
+    machine: str,
+    processes: int = 3,
+    repeats: int = 3,
+    only: Sequence[str] = tuple(WAYS),
+) -> Costs:
     """Measure every way in processes of its own, one after the other, in turns.
 
     Args:
@@ -60,10 +67,11 @@ def measure(domain: str, budget: Budget, machine: str, processes: int = 3, repea
         machine: Where this is.
         processes: Of each way.
         repeats: Answers in each, of which the quickest counts.
+        only: Keys of :data:`~training.benchmark.tables.ways.WAYS`.
     """
     runs: dict[str, list[Cost]] = {}
     for _ in range(processes):
-        for way in WAYS:
+        for way in only:
             command = [sys.executable, "-m", "training.benchmark.tables.ways", domain, way]
             command += ["--budget", budget.name, "--repeats", str(repeats)]
             printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 our own program
@@ -109,7 +117,7 @@ def tell(costs: Costs) -> str:
     """Return the table in Markdown."""
     rows = [
         f"**Cost** (random weights, bfloat16, K = {NUM_HYPOTHESES}, one volume; {costs.machine}). Peak and weights: "
-        "resident memory over that of a process that has loaded torch; activations: their difference.",
+        "resident memory over that of the process with all code loaded; activations: their difference.",
         "",
         "| method | parameters, M | weights, MiB | activations, MiB | peak, MiB | peak / ensemble | GFLOP "
         f"| CPU time / {PLAIN} |",

@@ -5,6 +5,8 @@ hang on what they are.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import re
 import time
@@ -14,12 +16,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.baselines.rival import RIVALS, rivals
 from training.baselines.volume import predict_volume
-from training.benchmark.plan import BUDGETS, ENTRUST, OFFSETS, Budget, Piece, fit_config
+from training.benchmark.plan import BUDGETS, ENTRUST, OFFSETS, QUICK, Budget, Piece, fit_config
 from training.benchmark.task import world_task
 from training.datasets.case import TrainingCase
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case
@@ -110,6 +111,8 @@ class Cost:
 
 def resident_mib(which: str = "VmRSS") -> float:
     """Return the process's resident memory, or with ``VmHWM`` its peak, in MiB."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free is not in use; a peak does not change by it
     found = re.search(rf"{which}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None  # the kernel's own words  # noqa: S101
     return int(found[1]) / 1024.0
@@ -144,8 +147,7 @@ def build(way: Way, domain: str, budget: Budget) -> tuple[list[nn.Module], Calla
 def cost(way: Way, domain: str, budget: Budget, repeats: int) -> Cost:
     """Measure a way of asking, in this process, which must be fresh."""
     case = make_case(get_domain(domain), TEST, 0).as_training_case()
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        F.conv2d(torch.zeros(1, 4, 16, 16), torch.zeros(4, 4, 3, 3), padding=1)  # loads what every method needs
+    build(way, domain, QUICK)[1](case)  # small networks load the code that large ones run
     before = resident_mib()
     modules, ask = build(way, domain, budget)
     loaded = resident_mib()
