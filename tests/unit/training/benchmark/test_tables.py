@@ -1,6 +1,7 @@
 """The further tables: measured on quick fits, kept, told; and what they compute, where it is known in closed form."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +19,28 @@ from training.benchmark.tables.ways import WAYS, Apart
 from training.datasets.phantoms.world.case import get_domain, make_case
 from training.datasets.phantoms.world.splits import TEST
 
+pytestmark = pytest.mark.timeout(900)  # dozens of volumes
+
 
 @pytest.fixture(scope="module")
-def science(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all tables of two cases but the cost."""
-    home = tmp_path_factory.mktemp("docs") / "benchmarks" / "science"
-    bench = Bench("lesion", 0, plan.QUICK, folder, cases=2, calibration=3)
-    for name in registry.TABLES:
-        registry.keep(name, bench, home)
-    return home
+def science(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which tables are kept."""
+    return tmp_path_factory.mktemp("docs") / "benchmarks" / "science"
 
 
-def kept(science: Path, name: str) -> Kept:
-    return Kept("lesion", {0: load(science / f"{name}-lesion-0.npz")}, "here")
+@pytest.fixture(scope="module")
+def kept(folder: Path, science: Path) -> Callable[[str], Kept]:
+    """Measures a table of two cases, or reads it where it is kept."""
+
+    def measured(name: str) -> Kept:
+        registry.keep(name, Bench("lesion", 0, plan.QUICK, folder, cases=2, calibration=2), science)
+        return Kept("lesion", {0: load(science / f"{name}-lesion-0.npz")}, "here")
+
+    return measured
 
 
-def test_every_subset_of_modalities_is_scored(science: Path) -> None:
-    found = kept(science, "missing")
+def test_every_subset_of_modalities_is_scored(kept: Callable[[str], Kept]) -> None:
+    found = kept("missing")
     assert len(found.lines) == 2 * (7 + 1)  # two methods are fitted
     everything = found.by_seed[0]["entrust: dwi+adc+flair"]
     assert np.isfinite([everything[name] for name in missing.COLUMNS]).all()
@@ -68,8 +74,8 @@ def test_order_counts_the_pairs_whose_smaller_set_has_more_doubt() -> None:
     assert missing.in_order(numbers, "entrust", ("a", "b"), "width") is None
 
 
-def test_steps_are_taken_by_both_stages(science: Path) -> None:
-    found = kept(science, "steps")
+def test_steps_are_taken_by_both_stages(kept: Callable[[str], Kept]) -> None:
+    found = kept("steps")
     assert found.lines == list(steps.SAMPLERS)
     ged = {line: found.by_seed[0][line]["ged"] for line in found.lines}
     assert len({tuple(values) for values in ged.values()}) == len(ged)  # every way draws its own
@@ -77,8 +83,8 @@ def test_steps_are_taken_by_both_stages(science: Path) -> None:
     assert all(row.value is not None for row in rows)
 
 
-def test_an_idea_that_was_not_fitted_is_left_out(science: Path) -> None:
-    found = kept(science, "ablations")
+def test_an_idea_that_was_not_fitted_is_left_out(kept: Callable[[str], Kept]) -> None:
+    found = kept("ablations")
     assert found.lines == [
         "entrust+head", "entrust+raw", "entrust-without-gate+head", "entrust-without-probes+head"
     ]  # fmt: skip
@@ -89,8 +95,8 @@ def test_an_idea_that_was_not_fitted_is_left_out(science: Path) -> None:
     assert "without F_cf" not in text
 
 
-def test_the_mixture_lies_between_its_parts(science: Path) -> None:
-    found = kept(science, "hypotheses")
+def test_the_mixture_lies_between_its_parts(kept: Callable[[str], Kept]) -> None:
+    found = kept("hypotheses")
     assert len(found.lines) == len(hypotheses.MEANS) * len(hypotheses.COUNTS)
     kappa = found.by_seed[0][hypotheses.line("mixture", 8)]["kappa"]
     assert ((kappa >= 0) & (kappa <= 1)).all()
@@ -98,8 +104,8 @@ def test_the_mixture_lies_between_its_parts(science: Path) -> None:
     assert (hard > soft).all()  # a frequency of four is sure and wrong somewhere
 
 
-def test_the_insides_of_enfuse_are_probed(science: Path) -> None:
-    found = kept(science, "probes")
+def test_the_insides_of_enfuse_are_probed(kept: Callable[[str], Kept]) -> None:
+    found = kept("probes")
     assert found.lines == [probes.SHARED, probes.CUES, probes.CONFLICT, probes.GATE]
     for line in (probes.SHARED, probes.CUES):
         values = found.by_seed[0][line]["modality"]
@@ -166,8 +172,9 @@ def test_one_hypothesis_at_a_time_gives_the_same_answer() -> None:
         torch.testing.assert_close(Apart(denoiser)(x, clean, t, conditioning), denoiser(x, clean, t, conditioning))
 
 
-@pytest.mark.timeout(900)  # a process that loads torch anew
-def test_everything_is_told_and_the_cost_beside_it(science: Path) -> None:
+def test_everything_is_told_and_the_cost_beside_it(science: Path, kept: Callable[[str], Kept]) -> None:
+    for name in registry.TABLES:
+        kept(name)
     one = cost.measure("lesion", plan.QUICK, "here", processes=1, repeats=1, only=("unet-ce",)).runs["unet-ce"]
     assert one[0].parameters > 1000
     assert one[0].flops > 1e6
