@@ -10,7 +10,6 @@ from jaxtyping import Bool
 
 from entrust import metrics
 from entrust.metrics import Statistic
-from entrust.metrics.quotient import quotient
 from entrust.uncertainty import entropy
 from training.benchmark.claims import Claim
 from training.benchmark.evaluate import said
@@ -107,8 +106,8 @@ def in_order(numbers: Numbers, method: str, slugs: tuple[str, ...], name: str) -
     more, fewer = (list(side) for side in zip(*pairs, strict=True))
 
     def of(counts: np.ndarray) -> np.ndarray:
-        means = quotient(counts[:, common] @ values[:, common].T, counts[:, common].sum(axis=1, keepdims=True))
-        return np.asarray((means[:, fewer] >= means[:, more]).mean(axis=1))
+        sums = counts[:, common] @ values[:, common].T  # in the order of their means, for all are of the same cases
+        return np.asarray((sums[:, fewer] >= sums[:, more]).mean(axis=1))
 
     return Statistic(values.shape[1], of)
 
