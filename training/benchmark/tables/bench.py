@@ -33,8 +33,8 @@ class Bench:
     seed: int
     budget: Budget
     folder: Path
-    cases: int = 24
-    calibration: int = 16
+    cases: int = 16
+    calibration: int = 12
     weights: Path | None = None
 
     @property
