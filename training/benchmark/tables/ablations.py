@@ -52,7 +52,7 @@ def measure(bench: Bench) -> Numbers:
     asked, task = bench.methods((ENTRUST, *ABLATIONS)), bench.task
     whole = next((method for method in asked if method.name == ENTRUST), None)
     if whole is not None:
-        ask = whole.ask  # another name: a closure would see the loop's
+        ask = whole.ask
 
         def unprobed(case: WorldCase) -> Raw:
             return without_probes(ask(case))
