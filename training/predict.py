@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from entrust.conflict import Probe, probe_plan
 from entrust.contract import Task
 from entrust.networks.enfuse import EnFuse
-from entrust.networks.segdiff import Denoiser
 from entrust.sampling import HypothesisNoise, make_sampler
 from entrust.slices import crop_plane, pad_plane, with_context
 from entrust.uncertainty import Hypotheses
@@ -42,7 +41,7 @@ def _torch_noise(source: HypothesisNoise, index: int) -> Tensor:
 @torch.inference_mode()
 def predict_hypotheses(
     enfuse: EnFuse,
-    denoiser: Denoiser,
+    denoiser: nn.Module,
     task: Task,
     case: TrainingCase,
     *,
@@ -58,7 +57,7 @@ def predict_hypotheses(
 
     Args:
         enfuse: Fitted EnFuse.
-        denoiser: Fitted denoiser.
+        denoiser: Fitted denoiser, or what answers as one.
         task: The task.
         case: The patient.
         num_hypotheses: K.

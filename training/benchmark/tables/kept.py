@@ -110,7 +110,7 @@ def mean_of(columns: Sequence[Float[np.ndarray, "n"] | None]) -> Statistic | Non
     known = [column for column in columns if column is not None]
     if len(known) < len(columns):
         return None
-    common = np.isfinite(known).all(axis=0)
+    common = np.asarray(np.isfinite(known).all(axis=0))
     return patient_mean(known[0], common) if common.any() else None
 
 

@@ -63,7 +63,7 @@ def measure(bench: Bench) -> Numbers:
     found = []
     for case in bench.tests():
         truth, lines = world_truth(case, 1), {}
-        anyone = truth.foreground(truth.labels).any(axis=0)
+        anyone = np.asarray(truth.foreground(truth.labels).any(axis=0))
         place = metrics.foreground_domain(anyone, anyone, spacing_mm=truth.spacing_mm, margin_mm=MARGIN_MM)
         for kept in subsets(task.num_modalities):
             for method in asked:

@@ -90,7 +90,7 @@ def look_inside(enfuse: EnFuse, bench: Bench, case: WorldCase) -> Insides:
     """Return what EnFuse makes of a case."""
     task, training_case = bench.task, case.as_training_case()
     m = task.num_modalities
-    anyone = (case.labels >= case.domain.lesion_level).any(axis=0)
+    anyone = np.asarray((case.labels >= case.domain.lesion_level).any(axis=0))
     near = metrics.foreground_domain(anyone, anyone, spacing_mm=case.scene.space.spacing_mm, margin_mm=MARGIN_MM)
     parts: dict[str, list[np.ndarray]] = {}
     for depths, images, presence in slice_chunks(task, training_case):
