@@ -22,7 +22,7 @@ WHOLE = f"{ENTRUST}+head"
 LINES = {
     WHOLE: "EnTrust",
     HEADLESS: "without the calibration head",
-    f"{UNPROBED}+head": "without probing: the head sees no D_m and no S_cf",
+    f"{UNPROBED}+head": "without probing: neither the head nor the conflict map hears of it",
     **{f"{name}+head": ablation.title for name, ablation in ABLATIONS.items()},
 }
 """Line → title."""
@@ -81,7 +81,7 @@ def claims(kept: Kept) -> Iterator[Claim]:
     yield kept.claim("ablation: ECE minus that of EnTrust with less", found, "< 0", lt, 0.0, LINES[HEADLESS])
     gate = "entrust-without-gate+head"
     found = kept.compared(WHOLE, gate, CONFLICT, "ratio")
-    yield kept.claim("ablation: AUPR of G over that of G*", found, "≥ 2", ge, 2.0, LINES[gate])
+    yield kept.claim("ablation: AUPR of the conflict map over that with less", found, "≥ 2", ge, 2.0, LINES[gate])
 
 
 def tell(kept: Kept) -> str:
