@@ -16,6 +16,7 @@ from pathlib import Path
 from entrust.errors import NotFoundError
 from training.baselines.rival import RIVALS
 from training.benchmark import plan
+from training.benchmark.ablations import ABLATIONS
 from training.benchmark.fits import fit_piece
 from training.config import FitConfig
 from training.datasets.oncology import find_root
@@ -104,7 +105,8 @@ def world_pieces(seeds: Sequence[int] = plan.SEEDS, budget: plan.Budget = plan.F
     """
     fits = []
     for fit in plan.pieces(tuple(DOMAINS), tuple(seeds)):
-        fits += [replace(fit, method=plan.BASE), fit] if fit.method == plan.ENTRUST else [fit]
+        staged = fit.method in (plan.ENTRUST, *ABLATIONS)
+        fits += [replace(fit, method=plan.base_of(fit.method)), fit] if staged else [fit]
     return [Piece(f"world/{budget.name}/{fit.name}", partial(fit_in_world, fit, budget)) for fit in fits]
 
 

@@ -143,7 +143,7 @@ def test_every_fit_that_rivals_need_is_a_piece(archive: Path) -> None:
             assert f"seed{fit}/oncology/fold3/{method}" in names
             assert f"world/full/cardiac/{method}-{fit}" in names
         assert {f"seed{seed}/oncology/release/{m}" for m in ("entrust", "entrust+conflict")} <= set(names)
-        stages = [f"world/full/brain/{method}-{seed}" for method in (plan.BASE, plan.ENTRUST)]
+        stages = [f"world/full/brain/{method}-{seed}" for method in (plan.base_of(plan.ENTRUST), plan.ENTRUST)]
         assert names.index(stages[0]) < names.index(stages[1])
     assert {piece.name.split("/")[0] for piece in gpu.pieces(None)} == {"world"}, "phantoms need no patients"
 
