@@ -105,7 +105,7 @@ def _contrast(
         return np.asarray(drawn)
     pixels = np.moveaxis(slices, 1, 0)
     seen = pixels[:, lesion].mean(axis=1, dtype=np.float64) - pixels[:, near].mean(axis=1, dtype=np.float64)
-    return np.where(np.abs(seen) > VISIBLE, seen, drawn)
+    return np.asarray(np.where(np.abs(seen) > VISIBLE, seen, drawn))
 
 
 def _body(slices: Float32[np.ndarray, "2 m s s"]) -> Bool[np.ndarray, "s s"]:

@@ -31,7 +31,10 @@ def test_a_lesion_is_added_or_taken_where_a_modality_is_said_to_show_it() -> Non
         core = where & (np.abs(after - before)[0].max(axis=(0, 1)) > 0.55)  # inside of the soft edge
         for i in range(M):
             excess = (after[0, i, 1] - 0.5) / CONTRAST[i]  # 1 is a lesion's look, 0 is health's
-            fresh, wiped = core & (edit.shown[0, i] == 1) & (LESION == 0), core & (edit.shown[0, i] == 0) & (LESION == 1)
+            fresh, wiped = (
+                core & (edit.shown[0, i] == 1) & (LESION == 0),
+                core & (edit.shown[0, i] == 0) & (LESION == 1),
+            )
             far = fresh & (np.hypot(ROWS - 20, COLUMNS - 30) > 10)
             if far.sum() > 5:
                 added += 1
