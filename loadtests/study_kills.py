@@ -8,6 +8,7 @@ the instances that a gateway makes that nobody kills.
 import contextlib
 import io
 import itertools
+import json
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ import typer
 
 from loadtests.kills import triton_apart
 from loadtests.machine import describe_machine
-from loadtests.service import SupervisedGateway, running_service
+from loadtests.service import ForkedGateway, SupervisedGateway, running_service
 from loadtests.studies import write_archives
 
 BOUNDARY = "a5b8"
@@ -114,7 +115,7 @@ def measure(
         for number in range(kills):
             due = _sent(number + 1, studies, kills) - _sent(number, studies, kills)
             for study in itertools.islice(left, due):
-                _send(client, study)
+                send(client, study)
             if aims:
                 _await_moment(archive / DATABASE, aims[number % len(aims)])
             elif number % 5 == 4:
@@ -128,8 +129,8 @@ def measure(
             while service.pid == pid:
                 time.sleep(0.01)
         for study in left:
-            _send(client, study)
-        found = _finished(client, len(studies))
+            send(client, study)
+        found = finished(client, len(studies))
         report.seconds = time.monotonic() - began
         for study_uid, uids in expected.items():
             record, kept = found.get(study_uid, {}), _instances(client, study_uid)
@@ -174,7 +175,7 @@ def _await_moment(database: Path, wanted: str) -> None:
 @contextlib.contextmanager
 def _running(folder: Path, triton_url: str) -> Iterator[SupervisedGateway]:
     more = {"ENTRUST_TRITON__URL": triton_url, "ENTRUST_ARCHIVE__FOLDER": str(folder / "archive")}
-    with running_service(folder, SETTINGS | more) as service:
+    with running_service(folder, SETTINGS | more, kind=ForkedGateway) as service:
         yield service
 
 
@@ -187,15 +188,19 @@ def _results_without_a_kill(
 ) -> Mapping[str, frozenset[str]]:
     with _running(folder, triton_url) as service, _client(service) as client:
         for study in studies:
-            _send(client, study)
-        found = _finished(client, len(studies))
+            send(client, study)
+        found = finished(client, len(studies))
     if sum(record["state"] == "succeeded" for record in found.values()) != len(studies):
         raise RuntimeError("studies fail although nothing is killed")
     return {study_uid: frozenset(record["results"]) for study_uid, record in found.items()}
 
 
-def _send(client: httpx.Client, study: dict[str, bytes]) -> None:
-    """Store a study, again and again until it is acknowledged."""
+def send(client: httpx.Client, study: dict[str, bytes]) -> None:
+    """Store a study, again and again until it is acknowledged.
+
+    Raises:
+        RuntimeError: It is not.
+    """
     head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     body = b"".join(head + content + b"\r\n" for content in study.values()) + f"--{BOUNDARY}--\r\n".encode()
     deadline = time.monotonic() + GIVE_UP_SECONDS
@@ -208,7 +213,7 @@ def _send(client: httpx.Client, study: dict[str, bytes]) -> None:
     raise RuntimeError("a study was not taken")
 
 
-def _finished(client: httpx.Client, number: int) -> dict[str, dict[str, Any]]:
+def finished(client: httpx.Client, number: int) -> dict[str, dict[str, Any]]:
     """Wait until so many studies have ended, and return all by their UID."""
     deadline, page = time.monotonic() + GIVE_UP_SECONDS, {}
     while time.monotonic() < deadline:
@@ -245,8 +250,10 @@ def main(
     studies: Annotated[int, typer.Option(min=1)] = 50,
     kills: Annotated[int, typer.Option(min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="File for the numbers as JSON.")] = None,
 ) -> None:
     """Kill a gateway over studies, and print what is left as Markdown; fails where a study is lost or doubled."""
+    machine = describe_machine()
     with tempfile.TemporaryDirectory() as place, triton_apart() as triton_url:
         folder = Path(place)
         sent = copies(write_archives(folder / "sent")["small"], studies)
@@ -257,7 +264,9 @@ def main(
     print(f"| {' | '.join(map(str, numbers))} |\n\n| where studies stood | kills |\n|---|---|")
     for moment, count in report.moments.most_common():
         print(f"| {moment} | {count} |")
-    print(f"\n{describe_machine()}")
+    print(f"\n{machine}")
+    if out is not None:
+        out.write_text(json.dumps({"machine": machine} | asdict(report), indent=1) + "\n", encoding="utf-8")
     raise typer.Exit(int(bool(report.lost or report.duplicated or report.different)))
 
 

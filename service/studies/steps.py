@@ -196,6 +196,7 @@ class Steps:
             num_hypotheses=asked.num_hypotheses or task.num_hypotheses,
             num_steps=asked.num_steps or task.num_steps,
             seed=asked.seed,
+            attributes=record.attributes,
         )
 
     def _store(self, content: bytes) -> ResultRef:

@@ -98,7 +98,9 @@ class Performer:
             )
             channel = asyncio.create_task(following, name="worklist-events")
         try:
-            for claim in self._claims.all():
+            claims = self._claims.all()
+            await self._studies.retain({claim.order for claim in claims})
+            for claim in claims:
                 self._begin(claim)
             while True:
                 await self._look()
@@ -193,6 +195,7 @@ class Performer:
                 )
                 self._performances[uid] = performance
                 await performance.run()
+            await self._studies.release(claim.order)  # before the claim, which is what knows of the order
             self._claims.forget(uid)
         except EnTrustError as error:
             log.error("workitem-broke", kind=error.kind, cause=error.message)
