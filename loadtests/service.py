@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -129,6 +129,18 @@ class SupervisedGateway:
     def log_tail(self) -> str:
         """Return the end of the log."""
         return self._log.read_text(errors="replace")[-3000:]
+
+    def kill(self, before_next: Callable[[], None] = lambda: None) -> None:
+        """Kill it with SIGKILL, and return when it has been started again.
+
+        Args:
+            before_next: Called when it has been killed.
+        """
+        starts = self.starts
+        os.kill(self.pid, signal.SIGKILL)
+        before_next()
+        while self.starts == starts:
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """Stop it for good, and everything that it started."""

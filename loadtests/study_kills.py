@@ -9,9 +9,8 @@ import contextlib
 import io
 import itertools
 import json
-import os
+import math
 import random
-import signal
 import sqlite3
 import tempfile
 import time
@@ -44,10 +43,9 @@ SETTINGS = {
     "ENTRUST_ARCHIVE__MAX_USED_RATIO": "1.0",
     "ENTRUST_ARCHIVE__MIN_FREE_BYTES": "0",
 }
-WORK_SECONDS = 3.0
-"""After the gateway is ready, a kill comes within this time."""
 START_SECONDS = 5.0
-"""Every fifth kill comes within this time after the start of the process instead."""
+"""Every fifth kill comes within this time after the start of the process, the others within the time that a study takes
+without a kill after the gateway is ready."""
 AIM_SECONDS = 60.0
 """How long a moment is waited for that may have passed unseen."""
 GIVE_UP_SECONDS = 1800.0
@@ -67,15 +65,17 @@ class KillReport:
         duplicated: Studies with more instances than they should have, or more than one run.
         different: Studies whose results have other UIDs than without a kill.
         seconds: From the first study to the last result.
+        study_seconds: What a study takes without a kill, when others wait.
     """
 
     studies: int
-    kills: int
+    kills: int = 0
     moments: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     duplicated: int = 0
     different: int = 0
     seconds: float = 0.0
+    study_seconds: float = 0.0
 
 
 def copies(archive: Path, number: int) -> list[dict[str, bytes]]:
@@ -93,6 +93,7 @@ def measure(
     triton_url: str,
     seed: int = 0,
     aims: Sequence[str] = (),
+    within_seconds: float = math.inf,
 ) -> KillReport:
     """Kill a gateway over studies, and look at what is left.
 
@@ -103,31 +104,33 @@ def measure(
         triton_url: Address of a Triton that lives on.
         seed: Of the moments.
         aims: Where a study should stand at each kill, as :func:`standing` says it; random moments when empty.
+        within_seconds: Nothing is killed after this time.
 
     Raises:
         RuntimeError: Not even without a kill do all studies succeed.
     """
+    report, moments = KillReport(len(studies)), random.Random(seed)  # noqa: S311  (no secret)
+    began = time.monotonic()
     expected = _results_without_a_kill(folder / "undisturbed", studies, triton_url)
-    report, moments = KillReport(len(studies), kills), random.Random(seed)  # noqa: S311  (no secret)
+    report.study_seconds = (time.monotonic() - began) / len(studies)
     archive = folder / "killed" / "archive"
     with _running(folder / "killed", triton_url) as service, _client(service) as client:
         began, left = time.monotonic(), iter(studies)
         for number in range(kills):
+            if time.monotonic() - began > within_seconds:
+                break
             due = _sent(number + 1, studies, kills) - _sent(number, studies, kills)
             for study in itertools.islice(left, due):
                 send(client, study)
             if aims:
-                _await_moment(archive / DATABASE, aims[number % len(aims)])
+                await_moment(archive / DATABASE, aims[number % len(aims)])
             elif number % 5 == 4:
                 time.sleep(moments.uniform(0.0, START_SECONDS))
             else:
                 service.wait_ready()
-                time.sleep(moments.uniform(0.0, WORK_SECONDS))
-            pid = service.pid
-            os.kill(pid, signal.SIGKILL)
-            report.moments.update(standing(archive / DATABASE))
-            while service.pid == pid:
-                time.sleep(0.01)
+                time.sleep(moments.uniform(0.0, report.study_seconds))
+            report.kills += 1
+            service.kill(lambda: report.moments.update(standing(archive / DATABASE)))
         for study in left:
             send(client, study)
         found = finished(client, len(studies))
@@ -162,7 +165,7 @@ def standing(database: Path) -> list[str]:
     return found or ["no study in work"]
 
 
-def _await_moment(database: Path, wanted: str) -> None:
+def await_moment(database: Path, wanted: str) -> None:
     """Return when a study stands where it is wanted, or after a while."""
     deadline = time.monotonic() + AIM_SECONDS
     while time.monotonic() < deadline:
@@ -250,6 +253,7 @@ def main(
     studies: Annotated[int, typer.Option(min=1)] = 50,
     kills: Annotated[int, typer.Option(min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    minutes: Annotated[float, typer.Option(help="Nothing is killed after this time.")] = math.inf,
     out: Annotated[Path | None, typer.Option(help="File for the numbers as JSON.")] = None,
 ) -> None:
     """Kill a gateway over studies, and print what is left as Markdown; fails where a study is lost or doubled."""
@@ -257,7 +261,7 @@ def main(
     with tempfile.TemporaryDirectory() as place, triton_apart() as triton_url:
         folder = Path(place)
         sent = copies(write_archives(folder / "sent")["small"], studies)
-        report = measure(folder, sent, kills, triton_url=triton_url, seed=seed)
+        report = measure(folder, sent, kills, triton_url=triton_url, seed=seed, within_seconds=60.0 * minutes)
     print(f"| studies | kills | lost | duplicated | other UIDs | duration |\n|{'---|' * 6}")
     minutes = f"{report.seconds / 60:.0f} min"
     numbers = (report.studies, report.kills, report.lost, report.duplicated, report.different, minutes)

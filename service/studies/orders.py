@@ -1,22 +1,31 @@
 """Studies that somebody orders, a worklist for instance: who orders has the study to itself until it is released.
 
-An order is a name that the caller chooses, and knows again after a kill: every call may be repeated. While an order has
-a study, the rules begin nothing of it, whatever arrives; runs of one study that several order come one after the other.
+An order is a name that the caller chooses, and knows again after a kill: every call may be repeated, and waits for a
+database that is away. While an order has a study, the rules begin nothing of it, whatever arrives; runs of one study
+that several order come one after the other.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Collection
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from entrust.errors import NotFoundError
 from service.archive import Archive
 from service.dicom_json import Json
 from service.jobs.job import Priority
+from service.observability.logs import describe_exception, get_logger
 from service.studies.record import StudyRecord, StudyState
 from service.studies.records import StudyRecords
 
+log = get_logger(__name__)
+P, T = ParamSpec("P"), TypeVar("T")
 HOLD_SECONDS = 0.2
 """Between two looks at a study that somebody else has."""
+AWAY_SECONDS = 2.0
+"""Between two attempts to reach the database."""
 WAITS = "It was ordered, and its images are being fetched."
 LEFT = "It was ordered, and the order was taken back before its images were all here."
 Begin = Callable[[StudyRecord, Priority, str, Json, str], object]
@@ -51,7 +60,7 @@ class Orders:
         Returns:
             Whether the run that was ordered has been begun already, before a kill for instance.
         """
-        while (begun := await asyncio.to_thread(self._hold, order, study_uid)) is None:
+        while (begun := await _insist(self._hold, order, study_uid)) is None:
             await asyncio.sleep(HOLD_SECONDS)
         return begun
 
@@ -67,7 +76,7 @@ class Orders:
         Raises:
             NotFoundError: The order has no study, or the archive has nothing of it.
         """
-        await asyncio.to_thread(self._submit, order, task, priority, attributes)
+        await _insist(self._submit, order, task, priority, attributes)
 
     async def get(self, order: str) -> StudyRecord:
         """Return the study of an order.
@@ -75,22 +84,22 @@ class Orders:
         Raises:
             NotFoundError: It has none.
         """
-        record = await asyncio.to_thread(self._records.ordered, order)
+        record = await _insist(self._records.ordered, order)
         if record is None:
             raise NotFoundError("The order has no study here any more.", fix="Order it again.")
         return record
 
     async def cancel(self, order: str) -> None:
         """End the run; one that has ended stays as it is."""
-        await asyncio.to_thread(self._end, order)
+        await _insist(self._end, order)
 
     async def release(self, order: str) -> None:
         """Let the study go; its run, where it has not ended, is cancelled."""
-        await asyncio.to_thread(self._release, order)
+        await _insist(self._release, order)
 
     async def retain(self, orders: Collection[str]) -> None:
         """Let the studies of all other orders go: nobody knows of those any more."""
-        for order in await asyncio.to_thread(self._records.holders):
+        for order in await _insist(self._records.holders):
             if order not in orders:
                 await self.release(order)
 
@@ -134,3 +143,13 @@ class Orders:
             assessed_seconds = max(received_seconds or 0.0, record.received_seconds)
             self._records.assess(record.name, StudyState.IGNORED, LEFT, assessed_seconds=assessed_seconds)
         self._records.release(order)
+
+
+async def _insist(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something in a thread, again and again until the database takes part."""
+    while True:
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except SQLAlchemyError as error:
+            log.warning("study-database-away", **describe_exception(error))
+            await asyncio.sleep(AWAY_SECONDS)

@@ -45,7 +45,7 @@ class Performance:
         manager: Whose it is.
         capabilities: Who performs it.
         retry_seconds: Between two attempts to reach a task manager that is away.
-        max_attempts: How many times its work is begun, and each input asked for.
+        max_attempts: How many times its input is fetched anew after a kill, and each part asked for.
         results_root: Where WADO-RS has the results.
         inputs: Fetches what it is about.
         studies: Does the work.

@@ -34,7 +34,7 @@ class PerformerSettings:
         poll_seconds: Between two searches.
         retry_seconds: Between two attempts to reach a task manager that is away.
         concurrency: Workitems at a time; no more are claimed.
-        max_attempts: How many times the work of one workitem is begun, when its performer dies in the middle.
+        max_attempts: How many times the input of one workitem is fetched, when its performer dies in the middle.
         events: Whether events are asked for.
         events_url: Address of the event channel; what the manager says when empty.
         results_root: Where WADO-RS has the results.

@@ -28,7 +28,8 @@ from tests.servers.task_manager import Item, RunningManager, item, text
 ROOT = "https://results.example/dicom-web"
 MakeSettings = Callable[..., dict[str, Any]]
 GRUEN = {"vr": "PN", "Value": [{"Alphabetic": "Grün^Ada"}]}
-DEADLINE_SECONDS = 240.0
+DEADLINE_SECONDS = 1200.0
+pytestmark = pytest.mark.timeout(2400)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Whoever orders a study has it to itself, and every call may come again after a kill."""
 
 import asyncio
+import contextlib
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +32,7 @@ class Room:
     """An archive whose studies are ordered, or begun by the rules."""
 
     def __init__(self, archive: Archive, records: StudyRecords, folder: Path) -> None:
-        self.archive, self.records = archive, records
+        self.archive, self.records, self.folder = archive, records, folder
         self.orders = Orders(archive, records, self.begin, self.cancel)
         rules = load_rules(None, TASKS)
         self.watcher = Watcher(archive, records, rules, IngestLimits(), folder / "looks", self.begin)
@@ -58,6 +60,10 @@ class Room:
 
     def record(self, study: str) -> StudyRecord:
         return self.records.get(study_uid=study)
+
+    def alter(self, how: str, table: str) -> None:
+        with contextlib.closing(sqlite3.connect(self.folder / "studies")) as connection:
+            connection.execute(f"ALTER TABLE {table} {how}")
 
     async def submit(self, order: str) -> None:
         await self.orders.submit(order, priority=Priority.STAT, attributes=NAMED)
@@ -136,6 +142,18 @@ async def test_orders_of_one_study_come_one_after_the_other(room: Room) -> None:
     assert not await second
     await room.submit("b")
     assert room.record(study).run == 2
+
+
+async def test_a_database_that_is_away_is_waited_for(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.studies.orders.AWAY_SECONDS", 0.05)
+    study = room.store(dicom_datasets(("ct",)))
+    room.alter("RENAME TO gone", "entrust_study_orders")
+    order = asyncio.create_task(room.orders.hold("a", study))
+    await asyncio.sleep(0.2)
+    assert not order.done()
+    room.alter("RENAME TO entrust_study_orders", "gone")
+    assert not await order
+    assert room.record(study).order == "a"
 
 
 async def test_an_order_waits_for_a_run_of_the_rules(room: Room) -> None:
