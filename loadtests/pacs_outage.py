@@ -23,7 +23,7 @@ from deploy.prometheus.server import free_port
 from loadtests.kills import triton_apart
 from loadtests.machine import describe_machine
 from loadtests.service import SupervisedGateway, running_service
-from loadtests.studies import write_archives
+from loadtests.studies import write_small_archive
 from loadtests.study_kills import SETTINGS, copies, finished, send
 
 TARGET = "ENTRUST_DELIVERY__TARGETS__PACS__"
@@ -227,7 +227,7 @@ def main(
     print(f"| {HEAD} |\n|{'---|' * (HEAD.count('|') + 1)}")
     with tempfile.TemporaryDirectory(prefix="entrust-outage-") as name, triton_apart() as triton_url:
         folder = Path(name)
-        sent = copies(write_archives(folder / "sent")["small"], studies)
+        sent = copies(write_small_archive(folder / "sent"), studies)
         for way in get_args(Way):
             outages.append(measure(way, folder / way, sent, seconds, triton_url=triton_url))
             print(outages[-1].row(), flush=True)

@@ -29,7 +29,7 @@ import typer
 from loadtests.kills import triton_apart
 from loadtests.machine import describe_machine
 from loadtests.service import ForkedGateway, SupervisedGateway, running_service
-from loadtests.studies import write_archives
+from loadtests.studies import write_small_archive
 
 BOUNDARY = "a5b8"
 RELATED = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
@@ -260,7 +260,7 @@ def main(
     machine = describe_machine()
     with tempfile.TemporaryDirectory() as place, triton_apart() as triton_url:
         folder = Path(place)
-        sent = copies(write_archives(folder / "sent")["small"], studies)
+        sent = copies(write_small_archive(folder / "sent"), studies)
         report = measure(folder, sent, kills, triton_url=triton_url, seed=seed, within_seconds=60.0 * minutes)
     print(f"| studies | kills | lost | duplicated | other UIDs | duration |\n|{'---|' * 6}")
     minutes = f"{report.seconds / 60:.0f} min"

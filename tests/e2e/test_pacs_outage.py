@@ -7,7 +7,7 @@ import pytest
 
 from deploy.orthanc.server import PLUGIN
 from loadtests.pacs_outage import measure
-from loadtests.studies import write_archives
+from loadtests.studies import write_small_archive
 from loadtests.study_kills import copies
 from service.triton.embedded import EmbeddedTriton
 
@@ -16,7 +16,7 @@ from service.triton.embedded import EmbeddedTriton
 def test_a_pacs_that_was_away_has_everything_once(triton: EmbeddedTriton, tmp_path: Path) -> None:
     if shutil.which("Orthanc") is None or not PLUGIN.exists():
         pytest.skip("not installed: Orthanc and its DICOMweb plugin (apt-get install orthanc orthanc-dicomweb)")
-    studies = copies(write_archives(tmp_path / "sent")["small"], 3)
+    studies = copies(write_small_archive(tmp_path / "sent"), 3)
     found = measure(
         "dicomweb", tmp_path, studies, 2.0, triton_url=triton.url,
         ENTRUST_DELIVERY__RETRY_SECONDS="0.2", ENTRUST_DELIVERY__TARGETS__PACS__REST_SECONDS="1",

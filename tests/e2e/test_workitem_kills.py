@@ -12,7 +12,7 @@ import pytest
 
 from deploy.orthanc.server import Orthanc
 from loadtests.service import ForkedGateway, SupervisedGateway, running_service
-from loadtests.studies import write_archives
+from loadtests.studies import write_small_archive
 from loadtests.study_kills import DATABASE, SETTINGS, await_moment, copies
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.workitems import PROCEDURE, build_input, build_workitem, one
@@ -92,7 +92,7 @@ async def test_each_workitem_ends_once_whoever_is_killed(
 
         source, quiet_target, target = [await opened(start_orthanc()) for _ in range(3)]
         studies = []
-        for study in copies(write_archives(tmp_path / "sent")["small"], STUDIES):
+        for study in copies(write_small_archive(tmp_path / "sent"), STUDIES):
             for content in study.values():
                 said = await asyncio.to_thread(source.post, "/instances", content)
             studies.append(source.get(f"/studies/{said['ParentStudy']}")["MainDicomTags"]["StudyInstanceUID"])
