@@ -110,9 +110,7 @@ def measure(
         RuntimeError: Not even without a kill do all studies succeed.
     """
     report, moments = KillReport(len(studies)), random.Random(seed)  # noqa: S311  (no secret)
-    began = time.monotonic()
-    expected = _results_without_a_kill(folder / "undisturbed", studies, triton_url)
-    report.study_seconds = (time.monotonic() - began) / len(studies)
+    expected, report.study_seconds = _results_without_a_kill(folder / "undisturbed", studies, triton_url)
     archive = folder / "killed" / "archive"
     with _running(folder / "killed", triton_url) as service, _client(service) as client:
         began, left = time.monotonic(), iter(studies)
@@ -188,14 +186,16 @@ def _client(service: SupervisedGateway) -> httpx.Client:
 
 def _results_without_a_kill(
     folder: Path, studies: list[dict[str, bytes]], triton_url: str
-) -> Mapping[str, frozenset[str]]:
+) -> tuple[Mapping[str, frozenset[str]], float]:
     with _running(folder, triton_url) as service, _client(service) as client:
+        began = time.monotonic()
         for study in studies:
             send(client, study)
         found = finished(client, len(studies))
+        study_seconds = (time.monotonic() - began) / len(studies)
     if sum(record["state"] == "succeeded" for record in found.values()) != len(studies):
         raise RuntimeError("studies fail although nothing is killed")
-    return {study_uid: frozenset(record["results"]) for study_uid, record in found.items()}
+    return {study_uid: frozenset(record["results"]) for study_uid, record in found.items()}, study_seconds
 
 
 def send(client: httpx.Client, study: dict[str, bytes]) -> None:
@@ -263,8 +263,8 @@ def main(
         sent = copies(write_small_archive(folder / "sent"), studies)
         report = measure(folder, sent, kills, triton_url=triton_url, seed=seed, within_seconds=60.0 * minutes)
     print(f"| studies | kills | lost | duplicated | other UIDs | duration |\n|{'---|' * 6}")
-    minutes = f"{report.seconds / 60:.0f} min"
-    numbers = (report.studies, report.kills, report.lost, report.duplicated, report.different, minutes)
+    duration = f"{report.seconds / 60:.0f} min"
+    numbers = (report.studies, report.kills, report.lost, report.duplicated, report.different, duration)
     print(f"| {' | '.join(map(str, numbers))} |\n\n| where studies stood | kills |\n|---|---|")
     for moment, count in report.moments.most_common():
         print(f"| {moment} | {count} |")

@@ -21,7 +21,8 @@ from service.studies.record import StudyRecord, StudyState
 from service.studies.records import StudyRecords
 
 log = get_logger(__name__)
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 HOLD_SECONDS = 0.2
 """Between two looks at a study that somebody else has."""
 AWAY_SECONDS = 2.0

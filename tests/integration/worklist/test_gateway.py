@@ -170,9 +170,10 @@ async def test_a_study_of_a_workitem_is_segmented_once(
     percents = [float(line.split()[1]) for line in order.history if line.startswith("update")]
     assert percents == sorted(percents)
     assert len(set(percents)) >= 4, "it is told how far the work is"
-    await asyncio.sleep(3.0)
-    found = await until(gateway, study, "succeeded")
-    assert found["run"] == 1
+    for _ in range(6):
+        await asyncio.sleep(0.5)
+        found = await until(gateway, study, "succeeded")
+        assert found["run"] == 1
     assert len(await results(gateway, order)) == 4
     async with asyncio.timeout(DEADLINE_SECONDS):  # it may just be told that the workitem has ended
         while (answer := await gateway.post(f"/v1/studies/{study}:restart")).status_code == 409:
