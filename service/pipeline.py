@@ -331,7 +331,9 @@ class Pipeline:
         shifts, seen = await run.in_thread(features)
         probability, error_probability = await calibrate(self._client, task, seen, observer=self._activities)
         imaged = np.asarray(case.presence.any(axis=0))
-        return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability, imaged)
+        return await run.in_thread(
+            build_trust_map, task, hypotheses, shifts, card.constants, probability, error_probability, imaged
+        )
 
     async def _card(self, task: Task, run: "_Run") -> ModelCard:
         """Return what is served; a Triton that is just being repaired gets the time to come back."""

@@ -23,8 +23,9 @@ from training.benchmark.plan import (
 from training.benchmark.store import stored
 from training.datasets.phantoms.world.case import get_domain
 from training.datasets.phantoms.world.splits import TRAIN
-from training.entrust_model import EnTrustNetworks, HypothesesLoss, SegDiffLoss
+from training.entrust_model import EnTrustNetworks, SegDiffLoss
 from training.fit import LossFunction, Progress, fit
+from training.hypotheses_loss import HypothesesLoss
 
 DONE = "done"
 """Marks the folder of a finished fit."""
@@ -60,14 +61,14 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
     elif piece.method == ENTRUST:
         module = fit_piece(replace(piece, method=BASE), budget, folder, progress).train()
         config = hypotheses_stage(config)
-        loss = HypothesesLoss(SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE))
+        loss = HypothesesLoss(config.denoiser.num_classes, SCHEDULE, FEW_STEP_NOISE)
         changes = replace(changes, edit=0.0)
     else:
         module = EnTrustNetworks(config)
-        loss = SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE)
+        loss = SegDiffLoss(config, SCHEDULE, NOISE)
 
     def source() -> PairSource:
-        cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases or TRAIN.cases)
+        cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases)
         return PairSource(cases, offsets=OFFSETS, changes=changes, batch=budget.batch, seed=piece.seed)
 
     return fit(module, loss, source, config, folder / budget.name / piece.name, progress)

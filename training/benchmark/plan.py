@@ -32,7 +32,7 @@ class Budget:
         name: Of the folder.
         iterations: Optimiser steps.
         batch: Slices a step.
-        cases: Training cases; all if 0.
+        cases: Training cases: the published split, and how the generator goes on behind it.
         widths: U-Net widths of the rivals.
         trunk: EnFuse's.
         denoiser: SegDiff's.
@@ -42,7 +42,7 @@ class Budget:
     name: str = "full"
     iterations: int = 2400
     batch: int = 16
-    cases: int = 0
+    cases: int = 6000
     widths: tuple[int, ...] = WIDTHS
     trunk: tuple[int, ...] = (16, 32, 48, 64)
     denoiser: tuple[int, ...] = (24, 40, 56)
@@ -95,9 +95,6 @@ def hypotheses_stage(config: FitConfig) -> FitConfig:
         config,
         iterations=config.iterations * 5 // 8,
         learning_rate=2e-3,
-        joint=0.03,
-        joint_samples=4,
-        bias=0.1,
         seed=config.seed + 101,
     )
 
@@ -129,7 +126,6 @@ def fit_config(piece: Piece, budget: Budget) -> FitConfig:
         batch=budget.batch,
         seed=piece.seed,
         phantom_share=0.0,
-        joint=0.01,
         mask_edits=True,
         enfuse=EnFuseConfig(m, c, len(OFFSETS), trunk=budget.trunk),
         denoiser=SegDiffConfig(c, widths=budget.denoiser),
