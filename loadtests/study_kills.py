@@ -270,7 +270,10 @@ def main(
         print(f"| {moment} | {count} |")
     print(f"\n{machine}")
     if out is not None:
-        out.write_text(json.dumps({"machine": machine} | asdict(report), indent=1) + "\n", encoding="utf-8")
+        out.write_text(
+            json.dumps({"machine": machine} | asdict(report) | {"moments": report.moments}, indent=1) + "\n",
+            encoding="utf-8",
+        )
     raise typer.Exit(int(bool(report.lost or report.duplicated or report.different)))
 
 
