@@ -101,7 +101,7 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 bench-science: $(VENV)/.development  ## print the tables of ConflictWorld from kept scores, and write them into docs/
 	$(BIN)/python -m training.benchmark report
 
-bench-science-quick: $(VENV)/.development  ## fit, score and tell a world of six cases; nothing is learned
+bench-science-quick: $(VENV)/.development  ## fit, score, measure and tell a world of six cases; nothing is learned
 	$(BIN)/python -m pytest -q tests/unit/training/benchmark
 
 training-pack: $(VENV)/.development  ## pack the real patients for a machine without network, into out/training-pack.zip

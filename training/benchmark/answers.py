@@ -13,6 +13,7 @@ from entrust.conflict import opposing_pull, pair_evidence, probe_shifts
 from entrust.contract import FittedConstants, Task
 from entrust.metrics import best_overlap
 from entrust.networks.calibration_head import CalibrationHead
+from entrust.networks.release import ServedNetworks
 from entrust.trustmap import calibration_features
 from entrust.uncertainty import Hypotheses, entropy, label_maps, mix, pairwise_dice
 from training.baselines.features import fit_rival_temperature, rival_domain, rival_features, with_temperature
@@ -48,16 +49,25 @@ class Raw:
     hypotheses: Hypotheses | None = None
 
 
-def ask_entrust(networks: EnTrustNetworks, task: Task, case: TrainingCase, *, seed: int = 0) -> Raw:
-    """Ask EnTrust, as the gateway does."""
+def ask_entrust(
+    networks: EnTrustNetworks | ServedNetworks,
+    task: Task,
+    case: TrainingCase,
+    *,
+    seed: int = 0,
+    num_hypotheses: int = NUM_HYPOTHESES,
+    probing: bool = True,
+) -> Raw:
+    """Ask EnTrust, as the gateway does: in ``task.num_steps`` steps, and ``probing`` or not."""
     found = predict_hypotheses(
         networks.enfuse,
         networks.denoiser,
         task,
         case,
-        num_hypotheses=NUM_HYPOTHESES,
+        num_hypotheses=num_hypotheses,
         num_steps=task.num_steps,
         seed=seed,
+        probing=probing,
     )
     return Raw(found.marginal, found.samples, found.conflict, found.pair_conflict, found)
 
@@ -126,21 +136,24 @@ def lesion_volumes(labels: np.ndarray, level: int, voxel_ml: float) -> Float[np.
     return np.asarray((labels >= level).sum(axis=(-3, -2, -1)) * voxel_ml, dtype=np.float64)
 
 
+def fit_mixture(raws: Sequence[Raw], cases: Sequence[TrainingCase]) -> float:
+    """Return κ of EnTrust's answers about calibration cases, by likelihood in the foreground domain."""
+    domains = [rival_domain(raw.marginal, case) for raw, case in zip(raws, cases, strict=True)]
+    first, last = (
+        [np.moveaxis(p, 1, -1)[domain] for p, domain in zip(parts, domains, strict=True)]
+        for parts in (
+            [raw.marginal for raw in raws],
+            [raw.samples.mean(axis=0) for raw in raws if raw.samples is not None],
+        )
+    )
+    return round(fit_kappa(first, last, [c.label[d] for c, d in zip(cases, domains, strict=True)]), 3)
+
+
 def calibrate(
     raws: Sequence[Raw], cases: Sequence[TrainingCase], task: Task, lesion_level: int, fit: HeadFit
 ) -> Calibration:
     """Fit everything that a method's calibration cases are for."""
-    kappa = 1.0
-    if raws[0].hypotheses is not None:
-        domains = [rival_domain(raw.marginal, case) for raw, case in zip(raws, cases, strict=True)]
-        first, last = (
-            [np.moveaxis(p, 1, -1)[domain] for p, domain in zip(parts, domains, strict=True)]
-            for parts in (
-                [raw.marginal for raw in raws],
-                [raw.samples.mean(axis=0) for raw in raws if raw.samples is not None],
-            )
-        )
-        kappa = round(fit_kappa(first, last, [c.label[d] for c, d in zip(cases, domains, strict=True)]), 3)
+    kappa = 1.0 if raws[0].hypotheses is None else fit_mixture(raws, cases)
     mixtures = [mixture_of(raw, kappa) for raw in raws]
     temperature = fit_rival_temperature(mixtures, cases)
     prepared = [

@@ -9,12 +9,16 @@ from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 from training.baselines.rival import RIVALS
 from training.baselines.unet import WIDTHS
+from training.benchmark.ablations import ABLATIONS
 from training.config import FitConfig
 from training.datasets.phantoms.world.case import get_domain
 from training.fit_head import HeadFit
 
 OFFSETS = (-1, 0, 1)
 """Context slices of every method."""
+
+ABLATED = ("lesion",)
+"""Domains in which EnTrust's ideas are taken away one by one."""
 
 SEEDS = (0, 1, 2)
 """Training seeds. The members of seed s's ensemble are fitted with seeds s … s + 4: seeds share members."""
@@ -85,8 +89,13 @@ class Piece:
 
 
 ENTRUST = "entrust"
-BASE = "entrust-base"
-"""Its first stage: the diffusion model."""
+BASE_SUFFIX = "-base"
+"""Of the first stage of EnTrust and of its ablations: the diffusion model."""
+
+
+def base_of(method: str) -> str:
+    """Return the name of a method's first stage."""
+    return method + BASE_SUFFIX
 
 
 def hypotheses_stage(config: FitConfig) -> FitConfig:
@@ -106,14 +115,15 @@ def rival_fits(name: str, seed: int) -> list[tuple[str, int]]:
 
 
 def pieces(domains: tuple[str, ...], seeds: tuple[int, ...] = SEEDS) -> list[Piece]:
-    """Return every fit of the table once, in the order in which the table fills: seed, domain, method."""
+    """Return every fit of the tables once, in the order in which they fill: seed, domain, method; ablations last."""
+    ablated = [Piece(d, m, s) for s in seeds for d in domains if d in ABLATED for m in ABLATIONS]
     listed = [
         Piece(domain, method, fit)
         for seed in seeds
         for domain in domains
         for method, fit in [(ENTRUST, seed), *(pair for name in RIVALS for pair in rival_fits(name, seed))]
     ]
-    return list(dict.fromkeys(listed))
+    return list(dict.fromkeys(listed + ablated))
 
 
 def fit_config(piece: Piece, budget: Budget) -> FitConfig:
