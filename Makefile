@@ -89,7 +89,7 @@ load-quick: $(VENV)/.development triton  ## a minute of the same, into out/load;
 	@deploy/scripts/install-system-tools $(PROMETHEUS)
 	$(BIN)/python -m loadtests --quick
 
-kill-studies: $(VENV)/.development triton  ## kill a gateway 200 times over 50 studies, and count what is lost (an hour)
+kill-studies: $(VENV)/.development triton  ## kill a gateway 200 times over 50 studies, and count what is lost (half an hour)
 	$(BIN)/python -m loadtests.study_kills
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
