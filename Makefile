@@ -65,9 +65,10 @@ check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml config >/dev/null
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml --file deploy/compose/host-network.yml config >/dev/null
 
-e2e-pacs: $(VENV)/.development triton  ## send a phantom to Orthanc, and see its results come back: by DIMSE and by DICOMweb
+e2e-pacs: $(VENV)/.development triton  ## results come back to Orthanc, and do so when it was away for a minute: by DIMSE and DICOMweb
 	@deploy/scripts/install-system-tools dcmtk:storescu $(ORTHANC)
 	$(BIN)/python -m deploy.orthanc
+	$(BIN)/python -m loadtests.pacs_outage
 
 e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (root, many minutes)
 	@deploy/scripts/install-system-tools podman:podman buildah:buildah runc:runc debootstrap:debootstrap
@@ -88,7 +89,7 @@ load-quick: $(VENV)/.development triton  ## a minute of the same, into out/load;
 	@deploy/scripts/install-system-tools $(PROMETHEUS)
 	$(BIN)/python -m loadtests --quick
 
-kill-studies: $(VENV)/.development triton  ## kill a gateway 200 times over 50 studies, and count what is lost (an hour)
+kill-studies: $(VENV)/.development triton  ## kill a gateway 200 times over 50 studies, and count what is lost (half an hour)
 	$(BIN)/python -m loadtests.study_kills
 
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C

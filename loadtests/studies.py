@@ -27,10 +27,8 @@ def write_archives(folder: Path) -> dict[str, Path]:
         return paths
     folder.mkdir(parents=True, exist_ok=True)
     phantom, other = (make_phantom(seed) for seed in SEEDS)
-    for name, slices in SLICES.items():
-        source = folder / name
-        write_study(about_the_tumour(phantom, slices), source)
-        zip_study(source, paths[name])
+    for name in SLICES:
+        _write(phantom, name, folder)
     stranger = folder / "stranger"
     write_study(about_the_tumour(other, SLICES["small"]), stranger)
     content = paths["small"].read_bytes()
@@ -42,6 +40,18 @@ def write_archives(folder: Path) -> dict[str, Path]:
             for path in sorted((root / slug).iterdir()):
                 packed.write(path, f"{slug}/{path.name}")
     return paths
+
+
+def write_small_archive(folder: Path) -> Path:
+    """Write the small study alone, and return its archive."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _write(make_phantom(SEEDS[0]), "small", folder)
+
+
+def _write(phantom: LimbPhantom, name: str, folder: Path) -> Path:
+    write_study(about_the_tumour(phantom, SLICES[name]), folder / name)
+    zip_study(folder / name, folder / f"{name}.zip")
+    return folder / f"{name}.zip"
 
 
 def about_the_tumour(phantom: LimbPhantom, slices: int) -> LimbPhantom:

@@ -8,9 +8,9 @@ the instances that a gateway makes that nobody kills.
 import contextlib
 import io
 import itertools
-import os
+import json
+import math
 import random
-import signal
 import sqlite3
 import tempfile
 import time
@@ -18,7 +18,7 @@ import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +28,8 @@ import typer
 
 from loadtests.kills import triton_apart
 from loadtests.machine import describe_machine
-from loadtests.service import SupervisedGateway, running_service
-from loadtests.studies import write_archives
+from loadtests.service import ForkedGateway, SupervisedGateway, running_service
+from loadtests.studies import write_small_archive
 
 BOUNDARY = "a5b8"
 RELATED = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
@@ -43,10 +43,9 @@ SETTINGS = {
     "ENTRUST_ARCHIVE__MAX_USED_RATIO": "1.0",
     "ENTRUST_ARCHIVE__MIN_FREE_BYTES": "0",
 }
-WORK_SECONDS = 3.0
-"""After the gateway is ready, a kill comes within this time."""
 START_SECONDS = 5.0
-"""Every fifth kill comes within this time after the start of the process instead."""
+"""Every fifth kill comes within this time after the start of the process, the others within the time that a study takes
+without a kill after the gateway is ready."""
 AIM_SECONDS = 60.0
 """How long a moment is waited for that may have passed unseen."""
 GIVE_UP_SECONDS = 1800.0
@@ -66,15 +65,17 @@ class KillReport:
         duplicated: Studies with more instances than they should have, or more than one run.
         different: Studies whose results have other UIDs than without a kill.
         seconds: From the first study to the last result.
+        study_seconds: What a study takes without a kill, when others wait.
     """
 
     studies: int
-    kills: int
+    kills: int = 0
     moments: Counter[str] = field(default_factory=Counter)
     lost: int = 0
     duplicated: int = 0
     different: int = 0
     seconds: float = 0.0
+    study_seconds: float = 0.0
 
 
 def copies(archive: Path, number: int) -> list[dict[str, bytes]]:
@@ -92,6 +93,7 @@ def measure(
     triton_url: str,
     seed: int = 0,
     aims: Sequence[str] = (),
+    within_seconds: float = math.inf,
 ) -> KillReport:
     """Kill a gateway over studies, and look at what is left.
 
@@ -102,34 +104,34 @@ def measure(
         triton_url: Address of a Triton that lives on.
         seed: Of the moments.
         aims: Where a study should stand at each kill, as :func:`standing` says it; random moments when empty.
+        within_seconds: Nothing is killed after this time.
 
     Raises:
         RuntimeError: Not even without a kill do all studies succeed.
     """
-    expected = _results_without_a_kill(folder / "undisturbed", studies, triton_url)
-    report, moments = KillReport(len(studies), kills), random.Random(seed)  # noqa: S311  (no secret)
+    report, moments = KillReport(len(studies)), random.Random(seed)  # noqa: S311  (no secret)
+    expected, report.study_seconds = _results_without_a_kill(folder / "undisturbed", studies, triton_url)
     archive = folder / "killed" / "archive"
     with _running(folder / "killed", triton_url) as service, _client(service) as client:
         began, left = time.monotonic(), iter(studies)
         for number in range(kills):
+            if time.monotonic() - began > within_seconds:
+                break
             due = _sent(number + 1, studies, kills) - _sent(number, studies, kills)
             for study in itertools.islice(left, due):
-                _send(client, study)
+                send(client, study)
             if aims:
-                _await_moment(archive / DATABASE, aims[number % len(aims)])
+                await_moment(archive / DATABASE, aims[number % len(aims)])
             elif number % 5 == 4:
                 time.sleep(moments.uniform(0.0, START_SECONDS))
             else:
                 service.wait_ready()
-                time.sleep(moments.uniform(0.0, WORK_SECONDS))
-            pid = service.pid
-            os.kill(pid, signal.SIGKILL)
-            report.moments.update(standing(archive / DATABASE))
-            while service.pid == pid:
-                time.sleep(0.01)
+                time.sleep(moments.uniform(0.0, report.study_seconds))
+            report.kills += 1
+            service.kill(lambda: report.moments.update(standing(archive / DATABASE)))
         for study in left:
-            _send(client, study)
-        found = _finished(client, len(studies))
+            send(client, study)
+        found = finished(client, len(studies))
         report.seconds = time.monotonic() - began
         for study_uid, uids in expected.items():
             record, kept = found.get(study_uid, {}), _instances(client, study_uid)
@@ -161,7 +163,7 @@ def standing(database: Path) -> list[str]:
     return found or ["no study in work"]
 
 
-def _await_moment(database: Path, wanted: str) -> None:
+def await_moment(database: Path, wanted: str) -> None:
     """Return when a study stands where it is wanted, or after a while."""
     deadline = time.monotonic() + AIM_SECONDS
     while time.monotonic() < deadline:
@@ -174,7 +176,7 @@ def _await_moment(database: Path, wanted: str) -> None:
 @contextlib.contextmanager
 def _running(folder: Path, triton_url: str) -> Iterator[SupervisedGateway]:
     more = {"ENTRUST_TRITON__URL": triton_url, "ENTRUST_ARCHIVE__FOLDER": str(folder / "archive")}
-    with running_service(folder, SETTINGS | more) as service:
+    with running_service(folder, SETTINGS | more, kind=ForkedGateway) as service:
         yield service
 
 
@@ -184,18 +186,24 @@ def _client(service: SupervisedGateway) -> httpx.Client:
 
 def _results_without_a_kill(
     folder: Path, studies: list[dict[str, bytes]], triton_url: str
-) -> Mapping[str, frozenset[str]]:
+) -> tuple[Mapping[str, frozenset[str]], float]:
     with _running(folder, triton_url) as service, _client(service) as client:
+        began = time.monotonic()
         for study in studies:
-            _send(client, study)
-        found = _finished(client, len(studies))
+            send(client, study)
+        found = finished(client, len(studies))
+        study_seconds = (time.monotonic() - began) / len(studies)
     if sum(record["state"] == "succeeded" for record in found.values()) != len(studies):
         raise RuntimeError("studies fail although nothing is killed")
-    return {study_uid: frozenset(record["results"]) for study_uid, record in found.items()}
+    return {study_uid: frozenset(record["results"]) for study_uid, record in found.items()}, study_seconds
 
 
-def _send(client: httpx.Client, study: dict[str, bytes]) -> None:
-    """Store a study, again and again until it is acknowledged."""
+def send(client: httpx.Client, study: dict[str, bytes]) -> None:
+    """Store a study, again and again until it is acknowledged.
+
+    Raises:
+        RuntimeError: It is not.
+    """
     head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     body = b"".join(head + content + b"\r\n" for content in study.values()) + f"--{BOUNDARY}--\r\n".encode()
     deadline = time.monotonic() + GIVE_UP_SECONDS
@@ -208,7 +216,7 @@ def _send(client: httpx.Client, study: dict[str, bytes]) -> None:
     raise RuntimeError("a study was not taken")
 
 
-def _finished(client: httpx.Client, number: int) -> dict[str, dict[str, Any]]:
+def finished(client: httpx.Client, number: int) -> dict[str, dict[str, Any]]:
     """Wait until so many studies have ended, and return all by their UID."""
     deadline, page = time.monotonic() + GIVE_UP_SECONDS, {}
     while time.monotonic() < deadline:
@@ -245,19 +253,27 @@ def main(
     studies: Annotated[int, typer.Option(min=1)] = 50,
     kills: Annotated[int, typer.Option(min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    minutes: Annotated[float, typer.Option(help="Nothing is killed after this time.")] = math.inf,
+    out: Annotated[Path | None, typer.Option(help="File for the numbers as JSON.")] = None,
 ) -> None:
     """Kill a gateway over studies, and print what is left as Markdown; fails where a study is lost or doubled."""
+    machine = describe_machine()
     with tempfile.TemporaryDirectory() as place, triton_apart() as triton_url:
         folder = Path(place)
-        sent = copies(write_archives(folder / "sent")["small"], studies)
-        report = measure(folder, sent, kills, triton_url=triton_url, seed=seed)
+        sent = copies(write_small_archive(folder / "sent"), studies)
+        report = measure(folder, sent, kills, triton_url=triton_url, seed=seed, within_seconds=60.0 * minutes)
     print(f"| studies | kills | lost | duplicated | other UIDs | duration |\n|{'---|' * 6}")
-    minutes = f"{report.seconds / 60:.0f} min"
-    numbers = (report.studies, report.kills, report.lost, report.duplicated, report.different, minutes)
+    duration = f"{report.seconds / 60:.0f} min"
+    numbers = (report.studies, report.kills, report.lost, report.duplicated, report.different, duration)
     print(f"| {' | '.join(map(str, numbers))} |\n\n| where studies stood | kills |\n|---|---|")
     for moment, count in report.moments.most_common():
         print(f"| {moment} | {count} |")
-    print(f"\n{describe_machine()}")
+    print(f"\n{machine}")
+    if out is not None:
+        out.write_text(
+            json.dumps({"machine": machine} | asdict(report) | {"moments": report.moments}, indent=1) + "\n",
+            encoding="utf-8",
+        )
     raise typer.Exit(int(bool(report.lost or report.duplicated or report.different)))
 
 

@@ -44,7 +44,7 @@ from service.studies.engine import EngineSettings
 from service.studies.steps import StudyParameters
 from service.studies.studies import StudiesSettings, open_studies
 from service.studies.trail import tell_trail
-from service.worklist.in_process import QueuedStudies
+from service.worklist import OrderedStudies
 
 log = get_logger(__name__)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -187,6 +187,13 @@ async def open_archive_studies(
         yield studies
 
 
+def ordered_studies(gateway: Gateway) -> OrderedStudies | None:
+    """Return what does the work of workitems; None where no studies are worked on."""
+    if gateway.archive is None or gateway.studies is None:
+        return None
+    return OrderedStudies(gateway.studies.orders, gateway.archive)
+
+
 def _seconds(hours: float | None) -> float | None:
     return None if hours is None else hours * 3600.0
 
@@ -282,7 +289,7 @@ async def serve(settings: Settings, metrics: Metrics, triton_url: Awaitable[str]
         )
         async with (
             rpc.serve(gateway),
-            open_worklist(settings, metrics, gateway.retrievals, QueuedStudies(gateway)) as stop_worklist,
+            open_worklist(settings, metrics, gateway.retrievals, ordered_studies(gateway)) as stop_worklist,
         ):
             server = make_server(gateway, certificate)
             stop = asyncio.Event()

@@ -63,7 +63,7 @@ async def open_retrievals(
 
 @contextlib.asynccontextmanager
 async def open_worklist(
-    settings: Settings, metrics: Metrics, retrievals: Retrievals | None, studies: Studies
+    settings: Settings, metrics: Metrics, retrievals: Retrievals | None, studies: Studies | None
 ) -> AsyncIterator[Stop]:
     """Perform the workitems of a task manager, where one is set, until the end of the block.
 
@@ -71,7 +71,7 @@ async def open_worklist(
         settings: What a deployment set.
         metrics: Hears of it.
         retrievals: Fetches inputs; None where no archive could keep them.
-        studies: Does the work.
+        studies: Does the work; None where no archive has any.
 
     Yields:
         What stops it sooner, before the queue is stopped: work that is going on is left to the next start.
@@ -83,7 +83,9 @@ async def open_worklist(
     """
     worklist = settings.worklist
     folder = worklist.folder or (settings.archive.folder or Path()) / "claims"
-    if not worklist.url or retrievals is None:
+    if not worklist.url or retrievals is None or studies is None:
+        if studies is not None:
+            await studies.retain(())  # a worklist that was performed once, and left something behind
         yield _nothing
         return
     procedures = dict(pair.split("=") for pair in worklist.procedures.split(","))

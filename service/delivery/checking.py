@@ -7,8 +7,9 @@ from pydicom.dataset import Dataset
 
 from entrust.errors import DeliveryRefusedError, InternalError, InvalidInputError
 from service.delivery.instances import InstanceRef
+from service.dicom_json import Json
 from service.encode.checks import SEGMENTATION, USUAL, ImagesAtHand, cited_series, compare, name_of, read_header
-from service.ingest import IngestLimits, read_planes
+from service.ingest import IngestLimits, overlay_each, read_planes
 from service.ingest.headers import PARSE_FAILURES, deviations
 from service.study import Planes
 
@@ -28,12 +29,13 @@ class Checker:
         self._find_images = find_images
         self._limits = limits
 
-    def check(self, study_uid: str, refs: Sequence[InstanceRef]) -> None:
+    def check(self, study_uid: str, refs: Sequence[InstanceRef], attributes: Json | None = None) -> None:
         """Return where everything fits.
 
         Args:
             study_uid: StudyInstanceUID of all of them.
             refs: One whole set of results.
+            attributes: What they say of patient and request before what the images say, as DICOM JSON.
 
         Raises:
             DeliveryRefusedError: Something does not, or the images are not at hand to tell.
@@ -42,7 +44,9 @@ class Checker:
         try:
             with deviations():
                 results = self._named(study_uid, refs)
-                planes = [self._planes(*series) for series in cited_series(results[SEGMENTATION])]
+                planes = tuple(self._planes(*series) for series in cited_series(results[SEGMENTATION]))
+                if attributes:
+                    planes = overlay_each(planes, attributes)
                 compare(results, ImagesAtHand.of(planes, results[SEGMENTATION]))
         except InternalError as error:
             raise DeliveryRefusedError(

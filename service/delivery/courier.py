@@ -14,6 +14,7 @@ from service.delivery.checking import Checker
 from service.delivery.instances import InstanceRef
 from service.delivery.interface import is_transient
 from service.delivery.outcomes import Outcome, Outcomes, Verdict, raise_for
+from service.dicom_json import Json
 from service.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -100,7 +101,9 @@ class Courier:
         """Names of the receivers."""
         return tuple(self._routes)
 
-    async def deliver(self, study_uid: str, instances: Sequence[Path], target: str) -> None:
+    async def deliver(
+        self, study_uid: str, instances: Sequence[Path], target: str, attributes: Json | None = None
+    ) -> None:
         """Check one set of results against its images and send it; what is sent already stays so.
 
         Raises:
@@ -110,7 +113,7 @@ class Courier:
         with _Stage(self._observer, target, DELIVER):
             route.gate.check()
             refs = await asyncio.to_thread(lambda: [InstanceRef.of(path) for path in instances])
-            await asyncio.to_thread(self._checker.check, study_uid, refs)
+            await asyncio.to_thread(self._checker.check, study_uid, refs, attributes)
             key = (target, *sorted(ref.sop_instance_uid for ref in refs))
             known = self._unfinished.pop(key, {})
             left = [ref for ref in refs if ref.sop_instance_uid not in known]

@@ -6,18 +6,22 @@ from typing import Protocol
 
 from entrust.errors import DeadlineExceededError, DeliveryFailedError, DeliveryRefusedError, OverloadedError
 from service.delivery.instances import InstanceRef
+from service.dicom_json import Json
 
 
 class Delivery(Protocol):
     """Hands results over to the targets that a deployment has named."""
 
-    async def deliver(self, study_uid: str, instances: Sequence[Path], target: str) -> None:
+    async def deliver(
+        self, study_uid: str, instances: Sequence[Path], target: str, attributes: Json | None = None
+    ) -> None:
         """Check one set of results against its images and send it; to do so again does no harm.
 
         Args:
             study_uid: StudyInstanceUID of all of them.
             instances: One whole set of results, as files.
             target: Name of the receiver.
+            attributes: What they say of patient and request before what the images say, as DICOM JSON.
 
         Raises:
             EnTrustError: It was not delivered; :func:`is_transient` tells whether to try again.

@@ -74,6 +74,27 @@ def encode(
     return tuple(files)
 
 
+def encode_objects(
+    case: Case, trust_map: TrustMap, summary: Summary, card: ModelCard, provenance: Provenance
+) -> dict[str, bytes]:
+    """Write the DICOM results that are always made, and nothing else: no picture is drawn, no NIfTI compressed.
+
+    Args:
+        case: The prepared study; its reference came as DICOM.
+        trust_map: The answer, on the case's grid.
+        summary: The answer in words and numbers.
+        card: The weights.
+        provenance: How they were run.
+
+    Returns:
+        The objects by file name, as :func:`encode` makes them.
+
+    Raises:
+        InternalError: A DICOM result does not agree with its sources.
+    """
+    return encode_dicom(case, to_source_geometry(case, trust_map), summary, Identity.of(case, card, provenance))
+
+
 def encode_dicom(
     case: Case,
     results: Results,

@@ -3,7 +3,7 @@
 from service.ingest.archive import extract_zip
 from service.ingest.dicom import read_planes
 from service.ingest.limits import IngestLimits
-from service.ingest.overlay import overlay
+from service.ingest.overlay import overlay, overlay_each
 from service.ingest.reader import inspect_study, read_nifti_study, read_study
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "extract_zip",
     "inspect_study",
     "overlay",
+    "overlay_each",
     "read_nifti_study",
     "read_planes",
     "read_study",

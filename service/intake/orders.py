@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from entrust.contract import TASKS, get_task
 from entrust.errors import ConflictError, InvalidInputError
-from service.dicom_json import Json
 from service.intake.gateway import Gateway
 from service.intake.parameters import SegmentationParameters
 from service.intake.results import keep_results
@@ -44,7 +43,6 @@ def make_order(
     upload: Upload,
     *,
     within_seconds: float | None = None,
-    attributes: Json | None = None,
     received_seconds: float | None = None,
 ) -> Order:
     """Return the order of a segmentation.
@@ -54,7 +52,6 @@ def make_order(
         parameters: What is asked, checked, with its task.
         upload: The study.
         within_seconds: What the call itself leaves of time; the order's deadline is not later.
-        attributes: Of patient and request, as DICOM JSON, that results take before those of the images.
         received_seconds: How long the study took to come in.
 
     Raises:
@@ -73,7 +70,6 @@ def make_order(
         sampler=parameters.sampler,
         assignment=parameters.assignment,
         extra_results=parameters.extra_results,
-        attributes=attributes or {},
     )
 
     async def work(*, on_progress: OnProgress, cancelled: asyncio.Event) -> Sequence[Product]:

@@ -14,7 +14,7 @@ from entrust.contract import TASKS, ModelCard, Task, get_task
 from entrust.errors import InvalidInputError, TooLargeError
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
 from service import audit
-from service.encode import Extra, ResultFile, encode
+from service.encode import Extra, ResultFile, encode, encode_objects
 from service.inference import InferenceResult, TritonClient, calibrate, run_inference
 from service.ingest import IngestLimits, inspect_study, overlay, read_nifti_study, read_study
 from service.observability.activities import Activities
@@ -121,13 +121,19 @@ class Pipeline:
         """
         return await self._prepare(self._run(request.task), request, source)
 
-    async def encode(self, inferred: Inferred, extras: Collection[Extra] = ()) -> tuple[ResultFile, ...]:
-        """Do the second half of :meth:`segment`: the files.
+    async def encode(self, inferred: Inferred) -> Mapping[str, bytes]:
+        """Do the second half of :meth:`segment` for a study that came as DICOM, and return the DICOM results by name.
 
         Raises:
             InternalError: A DICOM result does not agree with its sources.
         """
-        return await self._encode(self._run(inferred.case.task.name), inferred, extras)
+        run = self._run(inferred.case.task.name)
+        with run.stage("encode"):
+            objects = await run.in_thread(
+                encode_objects, inferred.case, inferred.trust_map, inferred.summary, inferred.card, inferred.provenance
+            )
+        run.passed(audit.Hop.ENCODED, _study_uid(inferred.case), "encode")
+        return objects
 
     def _run(self, task: str) -> Run:
         return Run(self._activities, task, lambda _stage, _step, _of: None, asyncio.Event())

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
             raise ValueError("ENTRUST_PULL__SOURCES needs ENTRUST_ARCHIVE__FOLDER")
         if self.worklist.url and self.archive.folder is None:
             raise ValueError("ENTRUST_WORKLIST__URL needs ENTRUST_ARCHIVE__FOLDER")
+        if self.worklist.url and not self.studies.enabled:
+            raise ValueError("ENTRUST_WORKLIST__URL needs ENTRUST_STUDIES__ENABLED")
         if self.worklist.url and not (self.worklist.procedures and self.rest.public_url):
             raise ValueError("ENTRUST_WORKLIST__URL needs ENTRUST_WORKLIST__PROCEDURES and ENTRUST_REST__PUBLIC_URL")
         if self.worklist.source and self.worklist.source not in self.pull.sources:

@@ -94,8 +94,8 @@ class WorklistSettings(Group):
         folder: Where claims are written down; in the archive's folder when empty.
         poll_seconds: Between two searches.
         retry_seconds: Between two attempts to reach a task manager that is away.
-        concurrency: Workitems at a time.
-        max_attempts: How many times the work of one workitem is begun, when the gateway dies in the middle.
+        concurrency: Workitems at a time, until their results are delivered.
+        max_attempts: How many times the images of one workitem are fetched, when the gateway dies in the middle.
         events: Whether events are asked for; without them a workitem waits for the next search.
         events_url: Address of the event channel; what the task manager says when empty.
     """

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from service.dicom_json import Json
 from service.jobs.job import Failure, Priority
 from service.summary import Summary
 
@@ -120,6 +121,9 @@ class StudyRecord:
         results: The instances that were made, which the archive holds.
         targets: Where they stand with each target.
         images_purged: Whether the images are gone by now.
+        order: Who has the study to itself, a workitem for instance; empty where nobody has.
+        order_begun: Whether the present run is the one that this order is about.
+        attributes: Of patient and request, as DICOM JSON, that results take before those of the images. Never logged.
     """
 
     study_uid: str
@@ -140,6 +144,9 @@ class StudyRecord:
     results: tuple[ResultRef, ...] = ()
     targets: Mapping[str, Sent] = field(default_factory=dict)
     images_purged: bool = False
+    order: str = ""
+    order_begun: bool = False
+    attributes: Json = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -3,18 +3,20 @@
 The record decides: a workflow that finds its run ended, cancelled for instance, stops. Methods block.
 """
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Engine, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from entrust.errors import NotFoundError
+from service.dicom_json import Json
 from service.jobs.job import Failure, Priority
 from service.studies.record import ACTIVE, ResultRef, Review, Sent, StudyRecord, StudyState
-from service.studies.tables import studies, targets
+from service.studies.tables import orders, studies, targets
 
 _FAILURE, _REVIEW, _REFS = TypeAdapter(Failure), TypeAdapter(Review), TypeAdapter(tuple[ResultRef, ...])
 _RANKS = {priority.rank: priority for priority in Priority}
@@ -37,13 +39,13 @@ class StudyRecords:
         Returns:
             The record, and whether what came has not been assessed yet.
         """
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        upsert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         row = {
             "name": name, "study_uid": study_uid, "state": StudyState.RECEIVING, "run": 0, "step": "", "task": "",
             "priority_rank": Priority.ROUTINE.rank, "reason": "", "received_seconds": received_seconds,
             "assessed_seconds": 0.0, "review_score": _NO_REVIEW, "results": "[]", "images_purged": False,
         }  # fmt: skip
-        statement = insert(studies).values(row)
+        statement = upsert(studies).values(row)
         with self._engine.begin() as connection:
             connection.execute(
                 statement.on_conflict_do_update(
@@ -121,9 +123,17 @@ class StudyRecords:
                 )
 
     def begin(
-        self, name: str, *, priority: Priority, task: str = "", considered_seconds: float, now: float | None = None
+        self,
+        name: str,
+        *,
+        priority: Priority,
+        task: str = "",
+        considered_seconds: float,
+        attributes: Json | None = None,
+        order: str = "",
+        now: float | None = None,
     ) -> tuple[StudyRecord, bool]:
-        """Begin another run, unless one goes on.
+        """Begin another run, unless one goes on, or somebody else has the study to itself.
 
         Returns:
             The record, and whether a run was begun.
@@ -135,11 +145,12 @@ class StudyRecords:
             "finished_seconds": None, "failure": None, "images_purged": False,
         }  # fmt: skip
         with self._engine.begin() as connection:
-            idle = studies.c.state.not_in(ACTIVE)
-            begun = connection.execute(update(studies).where(studies.c.name == name, idle).values(fresh)).rowcount
+            begun = self._take(connection, name, order)
             if begun:
+                connection.execute(update(studies).where(studies.c.name == name).values(fresh))
                 connection.execute(delete(targets).where(targets.c.name == name))
-            return self._record(connection, self._row(connection, studies.c.name == name)), bool(begun)
+                self._put_order(connection, name, order, begun=bool(order), attributes=attributes or {})
+            return self._record(connection, self._row(connection, studies.c.name == name)), begun
 
     def begin_delivery(self, name: str) -> tuple[StudyRecord, bool]:
         """Begin another run that hands over the results of the last to the targets that do not have them."""
@@ -148,13 +159,38 @@ class StudyRecords:
             "queued_seconds": time.time(), "started_seconds": None, "step": "",
         }  # fmt: skip
         with self._engine.begin() as connection:
-            idle = studies.c.state.not_in(ACTIVE)
-            begun = connection.execute(update(studies).where(studies.c.name == name, idle).values(fresh)).rowcount
+            begun = self._take(connection, name, "")
             if begun:
+                connection.execute(update(studies).where(studies.c.name == name).values(fresh))
                 failed = targets.c.state == Sent.FAILED
                 values = {"state": Sent.PENDING, "failure": None}
                 connection.execute(update(targets).where(targets.c.name == name, failed).values(values))
-            return self._record(connection, self._row(connection, studies.c.name == name)), bool(begun)
+            return self._record(connection, self._row(connection, studies.c.name == name)), begun
+
+    def hold(self, name: str, order: str) -> bool:
+        """Give a study to an order alone; False while a run of it goes on, or another order has it."""
+        with self._engine.begin() as connection:
+            if not self._take(connection, name, order):
+                return False
+            self._put_order(connection, name, order, begun=False, attributes={})
+            return True
+
+    def ordered(self, order: str) -> StudyRecord | None:
+        """Return the study that an order has; None where it has none."""
+        which = select(orders.c.name).where(orders.c.order_id == order).scalar_subquery()
+        with self._engine.connect() as connection:
+            row = connection.execute(select(studies).where(studies.c.name == which)).mappings().first()
+            return self._record(connection, row) if row is not None else None
+
+    def holders(self) -> list[str]:
+        """Return all orders that have a study."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(select(orders.c.order_id).where(orders.c.order_id != "")).scalars())
+
+    def release(self, order: str) -> None:
+        """Let the study of an order be anybody's again."""
+        with self._engine.begin() as connection:
+            connection.execute(update(orders).where(orders.c.order_id == order).values(order_id="", begun=False))
 
     def enter(self, record_id: str, step: str) -> StudyRecord | None:
         """Note that a step begins; None where the run has ended meanwhile, and nothing is to be done."""
@@ -183,13 +219,13 @@ class StudyRecords:
             values["considered_seconds"] = considered_seconds
         if results:
             values["results"] = _REFS.dump_json(tuple(results)).decode()
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        upsert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         with self._engine.begin() as connection:
             if values:
                 self._update(connection, record_id, values)
             for target in send_to:
                 row = {"name": _name(record_id), "target": target, "state": Sent.PENDING}
-                connection.execute(insert(targets).values(row).on_conflict_do_nothing())
+                connection.execute(upsert(targets).values(row).on_conflict_do_nothing())
 
     def end(self, record_id: str, state: StudyState, failure: Failure | None = None) -> bool:
         """End a run; False where it had ended already."""
@@ -224,6 +260,8 @@ class StudyRecords:
         since = func.coalesce(studies.c.finished_seconds, studies.c.received_seconds)
         ended = studies.c.state.in_([state for state in StudyState if state.final])
         query = select(studies).where(ended, since < before_seconds).order_by(since).limit(limit)
+        held = select(orders.c.name).where(orders.c.order_id != "")
+        query = query.where(studies.c.name.not_in(held))
         if with_images:
             query = query.where(studies.c.images_purged.is_(False))
         with self._engine.connect() as connection:
@@ -237,8 +275,24 @@ class StudyRecords:
     def forget(self, name: str) -> None:
         """Remove a record."""
         with self._engine.begin() as connection:
-            connection.execute(delete(targets).where(targets.c.name == name))
-            connection.execute(delete(studies).where(studies.c.name == name))
+            for table in (targets, orders, studies):
+                connection.execute(delete(table).where(table.c.name == name))
+
+    def _take(self, connection: Connection, name: str, order: str) -> bool:
+        """Keep others from a study until the end of the transaction; False where a run or another order has it."""
+        idle = studies.c.state.not_in(ACTIVE)
+        if not connection.execute(
+            update(studies).where(studies.c.name == name, idle).values(run=studies.c.run)
+        ).rowcount:
+            return False
+        holder = connection.execute(select(orders.c.order_id).where(orders.c.name == name)).scalar()
+        return not holder or holder == order
+
+    def _put_order(self, connection: Connection, name: str, order: str, *, begun: bool, attributes: Json) -> None:
+        connection.execute(delete(orders).where(orders.c.name == name))
+        if order or attributes:
+            row = {"name": name, "order_id": order, "begun": begun, "attributes": json.dumps(attributes)}
+            connection.execute(insert(orders).values(row))
 
     def _update(self, connection: Connection, record_id: str, values: Mapping[str, Any]) -> bool:
         active = studies.c.state.in_(ACTIVE)
@@ -252,6 +306,7 @@ class StudyRecords:
 
     def _record(self, connection: Connection, row: RowMapping) -> StudyRecord:
         sent = select(targets.c.target, targets.c.state).where(targets.c.name == row["name"]).order_by(targets.c.target)
+        order = connection.execute(select(orders).where(orders.c.name == row["name"])).mappings().first()
         return StudyRecord(
             study_uid=row["study_uid"],
             name=row["name"],
@@ -271,6 +326,9 @@ class StudyRecords:
             results=_REFS.validate_json(row["results"]),
             targets={target: Sent(state) for target, state in connection.execute(sent)},
             images_purged=row["images_purged"],
+            order=order["order_id"] if order else "",
+            order_begun=order["begun"] if order else False,
+            attributes=json.loads(order["attributes"]) if order else {},
         )
 
 

@@ -27,7 +27,6 @@ from service.studies.record import ResultRef, Review, StudyRecord
 
 FOLDER = "studies"
 DOOR = "gateway"
-DICOM = "application/dicom"
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,7 @@ class Steps:
         if inferred is None:  # another process has inferred
             case = await self._pipeline.prepare(self._request(record), folder / "study")
             inferred = await asyncio.to_thread(load, folder / "inferred", case)
-        files = await self._pipeline.encode(inferred)
-        objects = {file.name: file.content for file in files if file.media_type == DICOM}
+        objects = await self._pipeline.encode(inferred)
 
         def write() -> None:
             with replaced(folder / "results") as partial:
@@ -196,6 +194,7 @@ class Steps:
             num_hypotheses=asked.num_hypotheses or task.num_hypotheses,
             num_steps=asked.num_steps or task.num_steps,
             seed=asked.seed,
+            attributes=record.attributes,
         )
 
     def _store(self, content: bytes) -> ResultRef:

@@ -15,6 +15,7 @@ from entrust.errors import ConflictError, InvalidInputError, NotFoundError
 from service.archive import Archive
 from service.archive.retention import delete_study
 from service.delivery import Delivery
+from service.dicom_json import Json
 from service.ingest import IngestLimits
 from service.jobs.job import Priority
 from service.observability.logs import describe_exception, get_logger
@@ -22,6 +23,7 @@ from service.observability.metrics import Metrics
 from service.pipeline import Pipeline
 from service.selection import Rules
 from service.studies.engine import Engine, EngineSettings, Retries
+from service.studies.orders import Orders
 from service.studies.record import Sent, StudyRecord, StudyState
 from service.studies.records import StudyRecords
 from service.studies.steps import FOLDER, Steps, StudyParameters
@@ -72,6 +74,9 @@ class Studies:
         records: Say where each study stands.
         workflows: Do the work.
         transitions: Hears of every move.
+
+    Attributes:
+        orders: Takes orders for studies.
     """
 
     def __init__(self, archive: Archive, records: StudyRecords, workflows: Workflows, transitions: Transitions) -> None:
@@ -79,6 +84,7 @@ class Studies:
         self._records = records
         self._workflows = workflows
         self._transitions = transitions
+        self.orders = Orders(archive, records, self.begin, workflows.cancel)
 
     async def submit(self, study_uid: str, *, task: str | None = None, priority: Priority | None = None) -> str:
         """Begin a study at once, complete or not; where a run of it goes on, that is the answer.
@@ -134,7 +140,7 @@ class Studies:
 
         Raises:
             NotFoundError: There is no such study, or its images are gone.
-            ConflictError: It has not ended.
+            ConflictError: It has not ended, or an order has it.
         """
         return await asyncio.to_thread(self._restart, study_uid)
 
@@ -150,10 +156,14 @@ class Studies:
             raise ConflictError(f"The study is {record.state}; only one that is queued or running can be cancelled.")
         return await self.get(study_uid)
 
-    def begin(self, record: StudyRecord, priority: Priority, task: str = "") -> StudyRecord:
-        """Begin a run, unless one goes on, and return the record. Blocks."""
+    def begin(
+        self, record: StudyRecord, priority: Priority, task: str = "", attributes: Json | None = None, order: str = ""
+    ) -> StudyRecord:
+        """Begin a run, unless one goes on or somebody else has the study, and return the record. Blocks."""
         received = self._archive.index.last_received(record.study_uid) or record.received_seconds
-        record, begun = self._records.begin(record.name, priority=priority, task=task, considered_seconds=received)
+        record, begun = self._records.begin(
+            record.name, priority=priority, task=task, considered_seconds=received, attributes=attributes, order=order
+        )
         return self._accept(record) if begun else record
 
     def _accept(self, record: StudyRecord) -> StudyRecord:
@@ -175,12 +185,14 @@ class Studies:
             raise ConflictError(
                 f"The study is {record.state}; only one that has ended can be restarted.", fix="Cancel it first."
             )
+        if record.order:
+            raise ConflictError("Somebody has ordered the study.", fix="Wait until the order is over.")
         if record.state is StudyState.FAILED and Sent.FAILED in record.targets.values():
             record, begun = self._records.begin_delivery(record.name)
             return self._accept(record) if begun else record
         if record.images_purged:
             raise NotFoundError("The study's images are gone by now.", fix="Send the study again.")
-        return self.begin(record, record.priority, record.task)
+        return self.begin(record, record.priority, record.task, record.attributes)
 
 
 class Housekeeping:

@@ -49,6 +49,17 @@ targets = Table(
     Column("failure", Text()),
 )
 
+orders = Table(
+    "entrust_study_orders",
+    metadata,
+    Column("name", Text(), primary_key=True),
+    Column("order_id", Text(), nullable=False, index=True),
+    Column("begun", Boolean(), nullable=False),
+    Column("attributes", Text(), nullable=False),
+)
+"""At most one row of a study. ``order_id`` says who has it to itself; it is empty when that is over, and ``attributes``
+stay, for a restart by a person."""
+
 owners = Table("entrust_owner", metadata, Column("place", BigInteger(), primary_key=True), Column("owner", Text()))
 """One row: the archive to which all of this belongs."""
 

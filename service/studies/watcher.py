@@ -101,9 +101,13 @@ class Watcher:
             watched.received_seconds = received_seconds
 
     def _assess(self, study_uid: str, watched: _Watched, now: float) -> None:
-        record = self._records.get(study_uid=study_uid)
-        if record.state.active:  # what has come meanwhile is looked at when the run is over
+        name = self._archive.files.name(study_uid)
+        record, is_news = self._records.see(study_uid, name, watched.received_seconds)
+        if record.state.active or record.order:  # what has come meanwhile is looked at when that is over
             watched.look_at_seconds = now + _LATER_SECONDS
+            return
+        if not is_news:
+            self._watched.pop(study_uid, None)
             return
         started, received_seconds = time.perf_counter(), watched.received_seconds
         try:

@@ -143,7 +143,7 @@ class Workflows:
     async def _deliver(self, record_id: str, target: str) -> None:
         async def deliver(record: StudyRecord) -> None:
             paths = await asyncio.to_thread(self._steps.files, record)
-            await self._delivery.deliver(record.study_uid, paths, target)
+            await self._delivery.deliver(record.study_uid, paths, target, record.attributes)
 
         async def confirm(record: StudyRecord) -> None:
             refs = await asyncio.to_thread(lambda: [InstanceRef.of(path) for path in self._steps.files(record)])

@@ -2,11 +2,12 @@
 
 from service.worklist.guards import Capabilities
 from service.worklist.performer import Performer, PerformerSettings
-from service.worklist.studies import ResultInstance, Studies, StudyEnd
+from service.worklist.studies import OrderedStudies, ResultInstance, Studies, StudyEnd
 from service.worklist.task_manager import TaskManager
 
 __all__ = [
     "Capabilities",
+    "OrderedStudies",
     "Performer",
     "PerformerSettings",
     "ResultInstance",

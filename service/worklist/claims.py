@@ -31,6 +31,11 @@ class Claim:
     transaction_uid: str
     attempts: int = 0
 
+    @property
+    def order(self) -> str:
+        """Name of the work that it is for; tells neither of the two."""
+        return hashlib.sha256(f"{self.workitem_uid} {self.transaction_uid}".encode()).hexdigest()[:32]
+
 
 class Claims:
     """The claims of one performer.

@@ -23,13 +23,13 @@ from service.observability.metrics import Metrics
 from service.worklist.claims import Claim
 from service.worklist.guards import Capabilities
 from service.worklist.inputs import Inputs
-from service.worklist.reporting import discontinued, performed, progress
+from service.worklist.reporting import STEPS, discontinued, performed, progress
 from service.worklist.studies import Studies, StudyEnd
 from service.worklist.task_manager import TaskManager
 from service.worklist.workitem import Input, State, Workitem
 
 log = get_logger(__name__)
-RETRIEVING, SEGMENTING = "retrieving images", "segmenting"
+RETRIEVING, WAITING = "retrieving images", "waiting for its turn"
 
 
 class _NotOursError(Exception):
@@ -45,7 +45,7 @@ class Performance:
         manager: Whose it is.
         capabilities: Who performs it.
         retry_seconds: Between two attempts to reach a task manager that is away.
-        max_attempts: How many times its work is begun, and each input asked for.
+        max_attempts: How many times its input is fetched anew after a kill, and each part asked for.
         results_root: Where WADO-RS has the results.
         inputs: Fetches what it is about.
         studies: Does the work.
@@ -77,7 +77,8 @@ class Performance:
         self._max_attempts = max_attempts
         self._results_root = results_root
         self._taken_back = asyncio.Event()
-        self._work_id = ""
+        self._submitted = False
+        self._percent = 0
 
     @staticmethod
     def beginning() -> Json:
@@ -104,28 +105,43 @@ class Performance:
             log.info("workitem-ended", state=state.value, kind=end.kind, cause=end.reason)
         except _NotOursError:
             self._metrics.workitem("abandoned")
-            log.warning("workitem-not-ours")
+            log.warning("workitem-not-ours")  # whoever performed it releases the study, which takes back the work
         finally:
             for task in (working, taken_back):
                 task.cancel()
             await asyncio.gather(working, taken_back, return_exceptions=True)
 
     async def _work(self) -> StudyEnd:
-        """Fetch the input, and have it segmented."""
+        """Fetch the input, and have it segmented; what was begun before a kill is only waited for."""
+        order, workitem = self._claim.order, self._workitem
+        self._submitted = await self._studies.hold(order, workitem.inputs[0].study_uid)
+        if not self._submitted:
+            await self._begin(order)
+        return await self._studies.await_end(order, self._on_step)
+
+    async def _begin(self, order: str) -> None:
         if self._claim.attempts > self._max_attempts:
             raise InternalError(f"The performer ended {self._max_attempts} times in the middle of this.")
         workitem = self._workitem
         for number, wanted in enumerate(workitem.inputs):
             await self._tell(progress(number * 20 // len(workitem.inputs), RETRIEVING))
             await self._fetch(wanted)
-        await self._tell(progress(20, SEGMENTING))
-        self._work_id = await self._studies.submit(
-            workitem.inputs[0].study_uid,
-            task=self._own.procedures[workitem.procedure.key] or None,
+        await self._tell(progress(20, WAITING))
+        self._submitted = True  # from here on it is taken back by a cancellation of the study
+        await self._studies.submit(
+            order,
+            task=self._own.procedures[workitem.procedure.key],
             priority=workitem.priority,
             attributes=workitem.result_attributes(),
         )
-        return await self._studies.await_end(self._work_id)
+        if self._taken_back.is_set():  # while it was submitted, and could not be cancelled yet
+            await self._studies.cancel(order)
+
+    async def _on_step(self, step: str) -> None:
+        percent, words = STEPS[step]
+        if percent > self._percent:  # one target may be sent to while another one confirms
+            self._percent = percent
+            await self._tell(progress(percent, words))
 
     async def _fetch(self, wanted: Input) -> None:
         """Fetch an input; a PACS that is away for a moment is no reason to cancel."""
@@ -158,8 +174,8 @@ class Performance:
 
     async def _stop(self, working: "asyncio.Task[StudyEnd]") -> None:
         """Take the work back: what has begun ends by itself, what has not is not begun."""
-        if self._work_id:
-            await self._studies.cancel(self._work_id)
+        if self._submitted:
+            await self._studies.cancel(self._claim.order)
             await asyncio.wait({working})
         else:
             working.cancel()

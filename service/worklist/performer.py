@@ -34,7 +34,7 @@ class PerformerSettings:
         poll_seconds: Between two searches.
         retry_seconds: Between two attempts to reach a task manager that is away.
         concurrency: Workitems at a time; no more are claimed.
-        max_attempts: How many times the work of one workitem is begun, when its performer dies in the middle.
+        max_attempts: How many times the input of one workitem is fetched, when its performer dies in the middle.
         events: Whether events are asked for.
         events_url: Address of the event channel; what the manager says when empty.
         results_root: Where WADO-RS has the results.
@@ -98,7 +98,9 @@ class Performer:
             )
             channel = asyncio.create_task(following, name="worklist-events")
         try:
-            for claim in self._claims.all():
+            claims = self._claims.all()
+            await self._studies.retain({claim.order for claim in claims})
+            for claim in claims:
                 self._begin(claim)
             while True:
                 await self._look()
@@ -193,6 +195,7 @@ class Performer:
                 )
                 self._performances[uid] = performance
                 await performance.run()
+            await self._studies.release(claim.order)  # before the claim, which is what knows of the order
             self._claims.forget(uid)
         except EnTrustError as error:
             log.error("workitem-broke", kind=error.kind, cause=error.message)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from entrust.errors import ErrorKind
 from service.dicom_json import Json, element, sequence
+from service.studies.record import Step
 from service.worklist.studies import ResultInstance
 from service.worklist.workitem import Code
 
@@ -28,6 +29,18 @@ REASONS: Mapping[ErrorKind, Code] = {
     ErrorKind.CANCELLED: DISCONTINUED,
 }
 """Discontinuation reasons of CID 9300; every other kind is a failure of this equipment."""
+
+
+STEPS: Mapping[str, tuple[int, str]] = {
+    Step.RECEIVE: (25, "segmenting"),
+    Step.SELECT: (30, "segmenting"),
+    Step.INFER: (35, "segmenting"),
+    Step.ENCODE: (75, "writing results"),
+    Step.KEEP: (85, "writing results"),
+    Step.DELIVER: (90, "delivering results"),
+    Step.CONFIRM: (95, "delivering results"),
+}
+"""How far the work is when a step of the study begins, in percent and in words."""
 
 
 def progress(percent: int, description: str) -> Json:

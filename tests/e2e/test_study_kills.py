@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.studies import write_archives
+from loadtests.studies import write_small_archive
 from loadtests.study_kills import copies, measure
 from service.triton.embedded import EmbeddedTriton
 
@@ -15,7 +15,7 @@ AIMS = [f"{where} {step}" for step in STEPS for where in ("in", "behind")][:-1]
 
 @pytest.mark.timeout(1800)
 def test_no_study_is_lost_or_done_twice_wherever_it_stands_at_the_kill(triton: EmbeddedTriton, tmp_path: Path) -> None:
-    studies = copies(write_archives(tmp_path / "sent")["small"], len(AIMS))
+    studies = copies(write_small_archive(tmp_path / "sent"), len(AIMS))
     report = measure(tmp_path, studies, len(AIMS), triton_url=triton.url, aims=AIMS)
     assert (report.lost, report.duplicated, report.different) == (0, 0, 0), report
     assert {"in infer", "in encode"} <= report.moments.keys(), report  # the long ones; short ones may pass unseen

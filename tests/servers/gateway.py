@@ -18,6 +18,7 @@ from service.app import (
     open_archive,
     open_dimse,
     open_gateway,
+    ordered_studies,
     read_certificate,
 )
 from service.intake.access import Access, read_tokens
@@ -25,7 +26,6 @@ from service.peers import open_worklist
 from service.settings import Settings
 from service.startup import make_metrics, open_audit
 from service.triton.embedded import EmbeddedTriton
-from service.worklist.in_process import QueuedStudies
 
 
 class RunningGateway(httpx.AsyncClient):
@@ -63,7 +63,7 @@ def start_gateway(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFacto
                 bind_rpc(settings, metrics, access, certificate) as rpc,
                 open_gateway(settings, metrics, access, archive=archive) as gateway,
                 rpc.serve(gateway),
-                open_worklist(settings, metrics, gateway.retrievals, QueuedStudies(gateway)) as stop_worklist,
+                open_worklist(settings, metrics, gateway.retrievals, ordered_studies(gateway)) as stop_worklist,
             ):
                 with listen("127.0.0.1", 0) as listener:
                     server = make_server(gateway, certificate)

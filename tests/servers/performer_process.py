@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +28,9 @@ from service.observability.metrics import Metrics
 from service.peers import open_retrievals, open_worklist
 from service.settings import Settings
 from service.startup import make_metrics
+from service.studies.record import Step
 from service.worklist import ResultInstance, StudyEnd
+from service.worklist.studies import OnStep
 
 
 class QuickStudies:
@@ -44,38 +46,44 @@ class QuickStudies:
         self._archive = archive
         self._diary = diary
         self._seconds = seconds
+        self._studies: dict[str, str] = {}
         self._cancelled: set[str] = set()
 
-    async def submit(
-        self,
-        study_uid: str,
-        *,
-        task: str | None = None,
-        priority: str | None = None,
-        attributes: Json | None = None,
-    ) -> str:
+    async def hold(self, order: str, study_uid: str) -> bool:
+        self._studies[order] = study_uid
+        return False
+
+    async def submit(self, order: str, *, task: str, priority: str, attributes: Json) -> None:
+        study_uid = self._studies[order]
         if not self._archive.locate(study_uid):
             raise NotFoundError("The archive does not hold the study.")
         self.write(began=study_uid, task=task, priority=priority, attributes=attributes)
-        return study_uid
 
-    async def await_end(self, work_id: str) -> StudyEnd:
+    async def await_end(self, order: str, on_step: OnStep) -> StudyEnd:
+        await on_step(Step.INFER)
         for _ in range(max(1, round(self._seconds / 0.05))):
-            if work_id in self._cancelled:
+            if order in self._cancelled:
                 return StudyEnd(JobState.CANCELLED, "It was taken back.")
             await asyncio.sleep(min(0.05, self._seconds))
-        result = dcmread(self._archive.path(self._archive.locate(work_id)[0]))
-        result.SeriesInstanceUID = f"{work_id}.1"[-64:].lstrip(".")
-        result.SOPInstanceUID = result.file_meta.MediaStorageSOPInstanceUID = f"{work_id}.2"[-64:].lstrip(".")
+        study_uid = self._studies[order]
+        result = dcmread(self._archive.path(self._archive.locate(study_uid)[0]))
+        result.SeriesInstanceUID = f"{study_uid}.1"[-64:].lstrip(".")
+        result.SOPInstanceUID = result.file_meta.MediaStorageSOPInstanceUID = f"{study_uid}.2"[-64:].lstrip(".")
         content = BytesIO()
         result.save_as(content, enforce_file_format=True)
         entry = (await asyncio.to_thread(self._archive.store, content.getvalue())).entry
-        self.write(ended=work_id)
+        self.write(ended=study_uid)
         made = ResultInstance(entry.study_uid, entry.series_uid, entry.sop_class_uid, entry.sop_uid)
         return StudyEnd(JobState.SUCCEEDED, results=(made,))
 
-    async def cancel(self, work_id: str) -> None:
-        self._cancelled.add(work_id)
+    async def cancel(self, order: str) -> None:
+        self._cancelled.add(order)
+
+    async def release(self, order: str) -> None:
+        self._cancelled.add(order)
+
+    async def retain(self, orders: Collection[str]) -> None:
+        assert not self._studies, "only what is left of an earlier life is let go"
 
     def write(self, **what: Any) -> None:
         """Write a line, in one piece."""

@@ -36,7 +36,7 @@ async def store(client: RunningGateway, datasets: list[Dataset]) -> str:
 
 async def until(client: RunningGateway, study: str, *states: str) -> dict[str, Any]:
     """Wait until a study is in one of these states, and return it."""
-    async with asyncio.timeout(500):
+    async with asyncio.timeout(1200):
         while True:
             answer = await client.get(f"/v1/studies/{study}")
             if answer.status_code == 200 and answer.json()["state"] in states:

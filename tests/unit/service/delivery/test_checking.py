@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from entrust.errors import DeliveryRefusedError, EnTrustError, InvalidInputError
 from service.delivery import InstanceRef, is_transient
 from service.delivery.checking import Checker
+from service.dicom_json import Json
 from service.ingest import IngestLimits
 from tests.factories.deliveries import Parcel, write_parcel
 
@@ -28,10 +29,10 @@ def own(parcel: Parcel, tmp_path: Path) -> Parcel:
     return Parcel(tmp_path / "images", tuple(tmp_path / "results" / path.name for path in parcel.results))
 
 
-def check(parcel: Parcel) -> None:
+def check(parcel: Parcel, attributes: Json | None = None) -> None:
     files = sorted(path for path in parcel.images.rglob("*") if path.is_file())
     Checker(lambda _study, _series: files, IngestLimits()).check(
-        InstanceRef.of(parcel.results[0]).study_uid, parcel.refs
+        InstanceRef.of(parcel.results[0]).study_uid, parcel.refs, attributes
     )
 
 
@@ -84,6 +85,13 @@ def test_a_result_that_was_changed_is_held_back(how: Callable[[Dataset], None], 
     error = refused(own)
     assert isinstance(error, DeliveryRefusedError)
     assert fault in str(error.details[path.name])
+
+
+def test_the_patient_is_who_the_workitem_says(own: Parcel) -> None:
+    for path in own.results:
+        change(path, lambda ds: setattr(ds, "PatientID", "NEW-ID"))
+    assert "differs-PatientID" in str(refused(own).details)
+    check(own, {"00100020": {"vr": "LO", "Value": ["NEW-ID"]}})
 
 
 def test_a_uid_that_is_there_twice_is_held_back(own: Parcel) -> None:

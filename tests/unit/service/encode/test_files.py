@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+from pydicom import dcmread
 
 from entrust.resampling import from_sitk
-from service.encode import encode
+from service.encode import encode, encode_objects
 from service.encode.montage import MAX_ROWS, choose_slices, draw_montage
 from service.encode.nifti import encode_nifti, encode_nifti_channels
 from service.encode.results import to_source_geometry
@@ -59,6 +60,10 @@ def test_a_dicom_study_has_dicom_too_and_no_patient_in_the_summary(tmp_path: Pat
     for secret in (ds.PatientID, ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.StudyDate, ds.FrameOfReferenceUID):
         assert secret not in text
     assert '"series_number": 1' in text
+    objects = encode_objects(case, trust_map, summary_of(case, trust_map), CARD, PROVENANCE)
+    assert set(objects) == {name for name in files if name.endswith(".dcm")}, "who keeps DICOM alone gets the same"
+    for name, content in objects.items():
+        assert dcmread(BytesIO(content)).SOPInstanceUID == dcmread(BytesIO(files[name].content)).SOPInstanceUID
 
 
 @pytest.mark.parametrize("plane", ["axial", "sagittal", "oblique"])
