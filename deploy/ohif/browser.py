@@ -19,21 +19,9 @@ _FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]  # fmt: skip
-_GO_TO = """([x, y, z]) => {
-  const { viewport } = cornerstone.getEnabledElements()[0];
-  if (viewport.type !== 'stack') {
-    cornerstoneTools.utilities.viewport.jumpToWorld(viewport, [x, y, z]);
-    viewport.render();
-    return;
-  }
-  const distances = viewport.getImageIds().map(id => {
-    const { imagePositionPatient: [px, py, pz], rowCosines: r, columnCosines: c } =
-      cornerstone.metaData.get('imagePlaneModule', id);
-    const normal = [r[1] * c[2] - r[2] * c[1], r[2] * c[0] - r[0] * c[2], r[0] * c[1] - r[1] * c[0]];
-    return Math.abs(normal[0] * (px - x) + normal[1] * (py - y) + normal[2] * (pz - z));
-  });
-  return cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: distances.indexOf(Math.min(...distances)) });
-}"""
+_GO_TO = "point => { cornerstone.getEnabledElements()[0].viewport.jumpToWorld(point); }"
+_ACTORS = "cornerstone.getEnabledElements()[0]?.viewport.getActors().length"
+"""How many things the viewport draws."""
 _PLACES = """points => {
   const { viewport } = cornerstone.getEnabledElements()[0];
   return points.map(point => viewport.worldToCanvas(point));
@@ -58,6 +46,7 @@ class Viewer:
         )
         page.goto(f"{url}/viewer?StudyInstanceUIDs={study_uid}", wait_until="domcontentloaded")
         page.get_by_text("Skip all").click()  # the tour that a first visit begins with
+        page.wait_for_function(f"({_ACTORS}) > 0")
 
     def load(self, description: str) -> None:
         """Lay a result over the images that it belongs to."""
@@ -79,7 +68,7 @@ class Viewer:
 
     def wait_for_overlay(self) -> None:
         """Return once the viewport draws something over the images."""
-        self._page.wait_for_function("cornerstone.getEnabledElements()[0]?.viewport.getActors().length > 1")
+        self._page.wait_for_function(f"({_ACTORS}) > 1")
 
     def go_to(self, point_mm: Sequence[float]) -> None:
         """Show the plane that holds a point (LPS)."""

@@ -52,7 +52,8 @@ class Frames:
 
     def points_mm(self, frame: int, pixels: Int[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
         """Return where pixels (row, column) of a frame lie (LPS)."""
-        return self.corners_mm[frame] + pixels[:, ::-1] @ self.steps_mm
+        points: np.ndarray = self.corners_mm[frame] + pixels[:, ::-1] @ self.steps_mm
+        return points
 
 
 def _segment(group: Dataset, shared: Dataset) -> int:
