@@ -18,7 +18,7 @@ from training.datasets.phantoms.dicom import write_study
 from training.datasets.phantoms.limb import make_phantom
 
 SEED = 9001
-"""Of a patient with 108 × 112 pixels a plane: OHIF wants maps of a multiple of 4, Orthanc masks of rows of 8 (viewers.md)."""
+"""Of a patient whose planes of 108 × 112 pixels OHIF and Orthanc can handle (docs/viewers.md)."""
 COLOURS = 128
 """Of a picture; more would make its file larger and nothing clearer."""
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from deploy.prometheus.server import ServerError, binary
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 300.0
 """Software draws the pixels, on a machine that may be busy."""
 SIZE = {"width": 1200, "height": 800}
 _FLAGS = [
