@@ -1,5 +1,6 @@
 """Serve OHIF together with the DICOMweb server that it reads from, by Debian's nginx."""
 
+import getpass
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,13 @@ def running_viewer(folder: Path, dicomweb_url: str) -> Iterator[str]:
     folder.mkdir()
     shutil.copy(HERE / "app-config.js", folder)
     config = (HERE / "nginx.conf").read_text(encoding="utf-8")
-    values = {"FOLDER": folder, "PORT": port, "DICOMWEB": dicomweb_url, "OHIF": OHIF.resolve()}
+    values = {
+        "FOLDER": folder,
+        "PORT": port,
+        "DICOMWEB": dicomweb_url,
+        "OHIF": OHIF.resolve(),
+        "USER": getpass.getuser(),
+    }
     for name, value in values.items():
         config = config.replace(f"@{name}@", str(value))
     path = folder / "nginx.conf"
