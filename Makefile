@@ -32,7 +32,7 @@ demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=pat
 
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(ORTHANC) $(PROMETHEUS)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),$(BIN)/python -m pytest $(PYTEST_ARGS),deploy/scripts/test-halves)
 
 validate-dicom: $(VENV)/.development  ## show the results of twenty studies to programs that are not ours
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy default-jre-headless:java libpixelmed-java: plastimatch:plastimatch
@@ -105,7 +105,7 @@ train: $(VENV)/.development  ## fit the released weights again (hours; needs ../
 bench-science: $(VENV)/.development  ## print the tables of ConflictWorld from kept scores, and write them into docs/
 	$(BIN)/python -m training.benchmark report
 
-bench-science-quick: $(VENV)/.development  ## fit, score and tell a world of six cases; nothing is learned
+bench-science-quick: $(VENV)/.development  ## fit, score, measure and tell a world of six cases; nothing is learned
 	$(BIN)/python -m pytest -q tests/unit/training/benchmark
 
 training-pack: $(VENV)/.development  ## pack the real patients for a machine without network, into out/training-pack.zip

@@ -4,7 +4,7 @@ A probe is data: which modalities to keep and how loud the conflict features are
 denoiser at t = 1 as one batch, so probing costs no sampling.
 
 Symbols: C_mn → ``pair_conflict``; G* → ``union_conflict`` (``agreement`` in EnFuse); ν_m → vacuity; a_m → ``presence``;
-D_m → ``leave_one_out``; S_cf → ``sensitivity``; ε → ``epsilon``; F_cf's factor → ``conflict_gain``.
+D_m → ``leave_one_out``; G → ``gate``; S_cf → ``sensitivity``; ε → ``epsilon``; F_cf's factor → ``conflict_gain``.
 """
 
 from dataclasses import dataclass
@@ -118,6 +118,74 @@ def probe_shifts(task: Task, probes: tuple[Probe, ...], probe_marginals: Float[n
         epsilon = 0.5 * (gains[UP] - gains[DOWN])
         sensitivity = 0.5 * np.abs(answers[UP] - answers[DOWN]).sum(axis=1) / epsilon
     return ProbeShifts(leave_one_out, sensitivity)
+
+
+def conflict_map(
+    gate: Float[np.ndarray, "*s"],
+    moved: Float[np.ndarray, "*s"],
+    doubt: Float[np.ndarray, "*s"],
+    *,
+    probe_share: float,
+    doubt_share: float,
+) -> Float[np.ndarray, "*s"]:
+    """Return where modalities contradict each other and the answer hangs on it, in [0, 1].
+
+    The geometric mean of three witnesses, weighted: the gate sees that modalities differ, the probes that the answer
+    moves without one of them, and entropy that it is open. Each alone has its own false alarms: tissue that one
+    modality shows and nobody takes for a lesion; a lesion that one modality shows best; a soft edge.
+
+    Args:
+        gate: G of EnFuse, in [0, 1].
+        moved: max_m D_m in nats.
+        doubt: Entropy of the marginal divided by ln C, in [0, 1].
+        probe_share: Weight of the probes; the gate's weight is what both leave.
+        doubt_share: Weight of the entropy.
+    """
+    weights = (1.0 - probe_share - doubt_share, probe_share, doubt_share)
+    product = np.ones_like(gate)
+    for witness, weight in zip((gate, moved / log(2.0), doubt), weights, strict=True):
+        if weight > 0.0:
+            product *= np.clip(witness, 0.0, 1.0) ** weight
+    return product
+
+
+def opposing_pull(
+    task: Task, probes: tuple[Probe, ...], probe_marginals: Float[np.ndarray, "v d c h w"]
+) -> Float[np.ndarray, "p d h w"]:
+    """Return how far each pair of modalities pulls the answer in opposite directions, in [0, 1].
+
+    Without the modality that sees a lesion the foreground probability falls, without the one that denies it, it rises:
+    the evidence for a pair is the geometric mean of the two. Zero for a modality that was not probed.
+
+    Args:
+        task: Gives the modalities and their pairs.
+        probes: As planned by :func:`probe_plan`.
+        probe_marginals: Softmax at t = 1 in the order of ``probes``.
+    """
+    foreground = {probe.name: 1.0 - answer[:, 0] for probe, answer in zip(probes, probe_marginals, strict=True)}
+    base = foreground[BASE]
+    rise = np.stack([foreground.get(LEAVE_OUT + slug, base) - base for slug in task.slugs])
+    up, down = np.maximum(rise, 0.0), np.maximum(-rise, 0.0)
+    pulls = [np.sqrt(up[i] * down[j] + up[j] * down[i]) for i, j in combinations(range(len(rise)), 2)]
+    return np.stack(pulls) if pulls else np.zeros((0, *base.shape), base.dtype)
+
+
+def pair_evidence(
+    pair_conflict: Float[np.ndarray, "p d h w"],
+    pulls: Float[np.ndarray, "p d h w"],
+    probe_share: float,
+    doubt_share: float,
+) -> Float[np.ndarray, "p d h w"]:
+    """Return the evidence for each pair: C_mn and the opposing pull, weighted as the map weighs gate and probes.
+
+    Args:
+        pair_conflict: C_mn of EnFuse.
+        pulls: See :func:`opposing_pull`.
+        probe_share: As in :func:`conflict_map`, more than 0.
+        doubt_share: As there; entropy knows no pairs.
+    """
+    share = probe_share / (1.0 - doubt_share)
+    return np.asarray(pair_conflict ** (1.0 - share) * pulls**share)
 
 
 def vacuity(unimodal: Float[np.ndarray, "m d c h w"]) -> Float[np.ndarray, "m d h w"]:

@@ -14,7 +14,7 @@ from math import log
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from entrust.conflict import ProbeShifts
+from entrust.conflict import ProbeShifts, conflict_map, opposing_pull, pair_evidence
 from entrust.contract import FittedConstants, Task
 from entrust.uncertainty import Hypotheses, decompose, entropy, label_maps, mix, pairwise_dice
 
@@ -33,8 +33,8 @@ class TrustMap:
         predictive_entropy: H of the hypotheses' mean, nats; the sum of the next two.
         expected_entropy: Mean H of the hypotheses, nats: what each of them leaves open.
         mutual_information: What the hypotheses dispute, nats.
-        conflict: *Why*: G, in [0, 1].
-        pair_conflict: C_mn in the order of ``task.pairs``, in [0, 1].
+        conflict: *Why*: where modalities contradict each other, in [0, 1]; see :func:`entrust.conflict.conflict_map`.
+        pair_conflict: Evidence for each pair in the order of ``task.pairs``, in [0, 1].
         attribution: *Why*: D_m by modality slug, how far the answer moves without it, nats.
         hypothesis_label_maps: The K masks.
         agreement: Mean pairwise Dice of the hypotheses' foreground, in [0, 1].
@@ -96,6 +96,7 @@ def build_trust_map(
     task: Task,
     hypotheses: Hypotheses,
     shifts: ProbeShifts,
+    constants: FittedConstants,
     probability: Float[np.ndarray, "d c h w"],
     error_probability: Float[np.ndarray, "d h w"],
     imaged: Bool[np.ndarray, "d h w"],
@@ -108,10 +109,18 @@ def build_trust_map(
         task: Gives the modality slugs.
         hypotheses: Marginal, samples and conflict.
         shifts: Answers of the probes.
+        constants: Give the weights of the conflict map's witnesses.
         probability: Calibrated probability of the calibration head.
         error_probability: Its second output.
         imaged: Where any modality was acquired.
     """
+    shares = {"probe_share": constants.probe_share, "doubt_share": constants.doubt_share}
+    doubt = entropy(hypotheses.marginal, axis=1) / log(task.num_classes)
+    conflict = conflict_map(hypotheses.conflict, shifts.leave_one_out.max(axis=0), doubt, **shares)
+    pairs = hypotheses.pair_conflict
+    if constants.probe_share:
+        pulls = opposing_pull(task, hypotheses.probes, hypotheses.probe_marginals)
+        pairs = pair_evidence(pairs, pulls, **shares)
     entropies = decompose(hypotheses.samples)
     masks = label_maps(hypotheses.samples) * imaged
     by_class = np.ascontiguousarray(probability.transpose(1, 0, 2, 3)) * imaged
@@ -123,8 +132,8 @@ def build_trust_map(
         predictive_entropy=entropies.predictive * imaged,
         expected_entropy=entropies.expected * imaged,
         mutual_information=entropies.mutual_information * imaged,
-        conflict=hypotheses.conflict * imaged,
-        pair_conflict=hypotheses.pair_conflict * imaged,
+        conflict=conflict * imaged,
+        pair_conflict=pairs * imaged,
         attribution=dict(zip(task.slugs, shifts.leave_one_out * imaged, strict=True)),
         hypothesis_label_maps=masks,
         agreement=pairwise_dice(masks > 0),

@@ -3,16 +3,9 @@
 import asyncio
 import contextlib
 import os
-import re
-import shutil
 import signal
-import socket
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import uvicorn
 
@@ -22,6 +15,7 @@ from service.api.dicomweb import create_router as create_dicomweb_router
 from service.api.dimse.listener import ScpSettings
 from service.api.dimse.listener import open_listener as open_scp
 from service.api.rest.application import create_application
+from service.api.rest.listener import BACKLOG, http_server, listen
 from service.api.rpc.application import RpcLimits
 from service.api.rpc.listener import RpcListener, open_listener
 from service.archive import Archive, Watermark
@@ -33,10 +27,10 @@ from service.intake.access import Access, read_tokens
 from service.intake.certificates import Certificate
 from service.intake.gateway import Gateway
 from service.intake.parameters import ParameterLimits
-from service.intake.upload import UploadLimits
+from service.intake.upload import UploadLimits, work_folder
 from service.jobs.runner import JobRunner
 from service.jobs.shelf import open_folder
-from service.jobs.store import MemoryJobStore
+from service.jobs.store import LocalJobStore
 from service.observability.activities import Activities
 from service.observability.logs import get_logger
 from service.observability.metrics import Metrics
@@ -53,10 +47,6 @@ from service.studies.trail import tell_trail
 from service.worklist.in_process import QueuedStudies
 
 log = get_logger(__name__)
-_WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
-CLOSE_SECONDS = 5
-"""How long connections may take to close once every job has ended."""
-BACKLOG = 2048
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -231,7 +221,7 @@ async def open_gateway(
             open_archive_studies(settings, metrics, archive, pipeline) as studies,
             open_retrievals(settings, metrics, archive) as retrievals,
         ):
-            store = MemoryJobStore(
+            store = LocalJobStore(
                 max_queued=jobs.max_queued,
                 retention_seconds=jobs.retention_seconds,
                 retention_bytes=jobs.retention_bytes,
@@ -333,30 +323,7 @@ async def bind_rpc(
 def make_server(gateway: Gateway, certificate: Certificate | None = None) -> uvicorn.Server:
     """Build the HTTP server on an open gateway."""
     others = [create_dicomweb_router()] if gateway.archive is not None else []
-    application = create_application(gateway, version=version("entrust-serve"), others=others)
-    return _Server(
-        uvicorn.Config(
-            application,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=CLOSE_SECONDS,
-            **_tls(certificate),
-        )
-    )
-
-
-def _tls(certificate: Certificate | None) -> dict[str, Any]:
-    if certificate is None:
-        return {}
-    return {
-        "ssl_certfile": certificate.chain,
-        "ssl_keyfile": certificate.key,
-        "ssl_ca_certs": str(certificate.client_ca) if certificate.client_ca else None,
-        "ssl_cert_reqs": ssl.CERT_REQUIRED if certificate.client_ca else ssl.CERT_NONE,
-    }
+    return http_server(create_application(gateway, version=version("entrust-serve"), others=others), certificate)
 
 
 def read_certificate(settings: Settings) -> Certificate | None:
@@ -371,59 +338,6 @@ def read_certificate(settings: Settings) -> Certificate | None:
     certificate = Certificate(tls.certificate_file, tls.key_file, tls.client_ca_file)
     certificate.check()
     return certificate
-
-
-@contextlib.contextmanager
-def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """Take the address before anything slow is started.
-
-    Raises:
-        InvalidInputError: It cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise InvalidInputError(
-                f"Port {port} on {host} cannot be listened on: {os.strerror(error.errno or 0)}.",
-                fix="Set ENTRUST_REST__PORT to a free port; 0 picks one.",
-            ) from error
-        yield listener
-
-
-@contextlib.contextmanager
-def work_folder(parent: Path | None) -> Iterator[Path]:
-    """Make this process's private folder for uploads, and wipe those that dead processes left behind.
-
-    Raises:
-        InvalidInputError: It cannot be made.
-    """
-    root = parent or Path(tempfile.gettempdir())
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob("entrust-work-*"):
-            match = _WORK_FOLDER.match(left.name)
-            if match and not Path(f"/proc/{match[1]}").exists():
-                shutil.rmtree(left, ignore_errors=True)
-        own = tempfile.TemporaryDirectory(prefix=f"entrust-work-{os.getpid()}-", dir=root, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise InvalidInputError(
-            f"No folder for uploads can be made in {root}: {os.strerror(error.errno or 0)}.",
-            fix="Set ENTRUST_JOBS__WORK_FOLDER to a folder that this user may write to.",
-        ) from error
-    with own as folder:
-        yield Path(folder)
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to :func:`serve`: jobs are to end before connections are closed."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
 
 
 def _on_signal(server: uvicorn.Server, stop: asyncio.Event) -> None:

@@ -17,7 +17,8 @@ from service.delivery.targets import Confirmation, DimseTarget, StowTarget, Trus
 from service.delivery.wado import WadoConfirmer
 from service.ingest import IngestLimits
 from service.observability.metrics import Metrics
-from service.settings import Settings, TargetSettings
+from service.settings import Settings
+from service.settings.peers import TargetSettings
 from service.studies.engine import Retries
 
 REPORTS_FOLDER = "commitments"

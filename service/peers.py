@@ -13,7 +13,8 @@ from service.pull import Retrievals, Source
 from service.pull.credentials import client_tls, read_headers
 from service.pull.dicomweb import DicomwebSource
 from service.pull.dimse import DimseSource, Peer
-from service.settings import Settings, SourceSettings
+from service.settings import Settings
+from service.settings.peers import SourceSettings
 from service.worklist import Capabilities, Performer, PerformerSettings, Studies, TaskManager
 from service.worklist.claims import Claims
 from service.worklist.inputs import Inputs

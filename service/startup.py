@@ -17,7 +17,8 @@ from service.jobs.job import JobState
 from service.observability.metrics import Metrics
 from service.observability.references import load_references
 from service.observability.trace_collector import Collector, read_headers
-from service.settings import Settings, TracesSettings
+from service.settings import Settings
+from service.settings.observability import TracesSettings
 from service.triton.canary import task_canaries
 from service.triton.embedded import EmbeddedTriton
 from service.triton.installation import PROJECT, Installation

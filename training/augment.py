@@ -27,12 +27,15 @@ class Batch:
         presence: [b, m, z, h, w].
         label: [b, h, w], int64.
         edited: Where one modality contradicts the others, by an edit or by a phantom's truth, [b, h, w] float.
+        shown: What each modality alone shows, [b, m, h, w], int64: the label, but where an edit made it contradict the
+            others; -1 where that is neither one thing nor the other.
     """
 
     images: Tensor
     presence: Tensor
     label: Tensor
     edited: Tensor
+    shown: Tensor
 
 
 def smooth_field(rng: np.random.Generator, size: int, coarse: int) -> Float32[np.ndarray, "h w"]:
@@ -93,6 +96,7 @@ class BatchSource:
             presence=torch.from_numpy(presence),
             label=torch.from_numpy(label.astype(np.int64)),
             edited=torch.from_numpy(edited),
+            shown=torch.from_numpy(np.repeat(label[:, None].astype(np.int64), images.shape[1], axis=1)),
         )
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

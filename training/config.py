@@ -80,6 +80,7 @@ class FitConfig:
         phantom_share: Share of the samples drawn from phantoms.
         num_phantoms: Phantoms in the training set.
         phantom_conflict: Whether PET and MR disagree somewhere in each of them; drawn by chance when ``None``.
+        mask_edits: Whether the segmentation is not judged where an edit changed what is seen.
         seed: Seed of initialisation, order and augmentation.
         checkpoint_every: Iterations between checkpoints.
     """
@@ -96,11 +97,6 @@ class FitConfig:
     phantom_share: float = 0.15
     num_phantoms: int = 16
     phantom_conflict: bool | None = None
-    joint: float = 0.0
-    joint_samples: int = 3
-    joint_share: float = 0.5
-    joint_from: float = 0.3
-    bias: float = 0.3
     mask_edits: bool = False
     seed: int = 0
     checkpoint_every: int = 200

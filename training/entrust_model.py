@@ -21,7 +21,6 @@ from entrust.noise import WHITE, NoiseModel
 from entrust.schedule import Schedule
 from training.augment import Batch
 from training.config import FitConfig
-from training.energy_score import energy_score, squared_bias
 
 
 class EnTrustNetworks(nn.Module):
@@ -57,31 +56,12 @@ class SegDiffLoss:
     Attributes:
         config: The run.
         schedule: Noise schedule of the task.
+        noise_model: Covariance of the noise.
     """
 
     config: FitConfig
     schedule: Schedule
     noise_model: NoiseModel = WHITE
-    few_step_noise: NoiseModel = WHITE
-
-    def joint(
-        self, denoiser: nn.Module, conditioning: Tensor, label: Tensor, weight: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Return the energy score of the few-step sampler's hypotheses: label [b, h, w], in pairs of slices."""
-        b, h, w = label.shape
-        c, k, where = self.config.denoiser.num_classes, self.config.joint_samples, label.device
-        start = draw_noise(self.few_step_noise, (b // 2, k, c, h, w), generator, where).repeat_interleave(2, dim=0)
-        ones = torch.ones(b, 1, device=where)
-        with torch.no_grad():
-            clean = denoiser(start, torch.zeros_like(start), ones, conditioning).softmax(dim=2) * 2.0 - 1.0
-        now, then = self.schedule.signal_power(1.0), self.schedule.signal_power(0.5)
-        noise = (start - now**0.5 * clean) / (1.0 - now) ** 0.5
-        x = then**0.5 * clean + (1.0 - then) ** 0.5 * noise
-        samples = denoiser(x, clean, 0.5 * ones, conditioning).softmax(dim=2)
-        truth = F.one_hot(label, c).permute(0, 3, 1, 2).float()
-        marginal = 0.5 * (clean.mean(dim=1) + 1.0)
-        score = energy_score(samples * weight[:, None, None], truth * weight[:, None])
-        return score + self.config.bias * squared_bias(samples, marginal)
 
     def noisy(self, label: Tensor, t: Tensor, generator: torch.Generator) -> Tensor:
         """Return x_t of the one-hot ±1 masks: label [b, h, w], t [b, 1] → [b, 1, c, h, w]."""
@@ -125,13 +105,9 @@ class SegDiffLoss:
                     clean = denoiser(x, clean, t, conditioning).softmax(dim=2) * 2.0 - 1.0
                 clean = clean * (t < 1.0).view(-1, 1, 1, 1, 1)  # the first step never has an earlier answer
             logits = denoiser(x, clean, t, conditioning)
-            joint = None
-            wanted = torch.rand((), generator=generator, device=where) < cfg.joint_share
-            if cfg.joint and progress >= cfg.joint_from and wanted:
-                joint = self.joint(denoiser, conditioning, batch.label, weight, generator) / cfg.joint_share
         surprise = F.cross_entropy(logits[:, 0].float(), batch.label, reduction="none")
         terms = {"segmentation": (surprise * weight).mean()}
-        terms["unimodal"] = torch.stack([unimodal_loss(s, batch.label) for s in fused.scales]).mean()
+        terms["unimodal"] = torch.stack([unimodal_loss(s, batch.shown) for s in fused.scales]).mean()
         finest = fused.scales[0]
         terms["cross_covariance"] = cross_covariance_loss(finest)
         terms["alignment"] = torch.stack([alignment_loss(s) for s in fused.scales]).mean()
@@ -139,14 +115,11 @@ class SegDiffLoss:
         terms["reconstruction"] = reconstruction_loss(finest, auxiliary, batch.images[:, :, batch.images.shape[2] // 2])
         edited = batch.edited.flatten(1).amax(dim=1) > 0.0
         terms["conflict"] = torch.stack([conflict_loss(s, batch.edited, edited) for s in fused.scales]).mean()
-        if joint is not None:
-            terms["joint"] = joint
         ramp = min(progress / cfg.warm_up, 1.0) if cfg.warm_up else 1.0
         terms["total"] = (
             terms["segmentation"]
             + weights.unimodal * terms["unimodal"]
             + weights.domain * terms["domain"]
-            + cfg.joint * terms.get("joint", torch.zeros(()))
             + weights.reconstruction * terms["reconstruction"]
             + ramp
             * (
@@ -155,38 +128,4 @@ class SegDiffLoss:
                 + weights.conflict * terms["conflict"]
             )
         )
-        return terms
-
-
-@dataclass(frozen=True)
-class HypothesesLoss:
-    """The second stage: EnFuse rests, and the denoiser learns to draw whole hypotheses in two steps.
-
-    Attributes:
-        joint: Gives the sampler, its noise and the configuration.
-    """
-
-    joint: SegDiffLoss
-
-    def __call__(
-        self, module: nn.Module, batch: Batch, progress: float, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Return the named losses of one batch; see :data:`training.fit.LossFunction`."""
-        if not isinstance(module, EnTrustNetworks):
-            raise TypeError("this loss is EnTrust's own")
-        del progress
-        where, (b, m) = batch.label.device, batch.images.shape[:2]
-        keep, gain = torch.ones(b, 1, m, device=where), torch.ones(b, 1, device=where)
-        module.enfuse.eval()
-        with torch.autocast(where.type, dtype=torch.bfloat16):
-            with torch.no_grad():
-                conditioning = module.enfuse(batch.images, batch.presence, keep, gain).conditioning[:, 0]
-            label = batch.label
-            c = self.joint.config.denoiser.num_classes
-            start = draw_noise(self.joint.few_step_noise, (b, 1, c, *label.shape[1:]), generator, where)
-            ones = torch.ones(b, 1, device=where)
-            logits = module.denoiser(start, torch.zeros_like(start), ones, conditioning)
-            joint = self.joint.joint(module.denoiser, conditioning, label, torch.ones_like(batch.edited), generator)
-        terms = {"marginal": F.cross_entropy(logits[:, 0].float(), label), "joint": joint}
-        terms["total"] = terms["marginal"] + self.joint.config.joint * joint
         return terms

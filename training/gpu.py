@@ -15,27 +15,31 @@ from pathlib import Path
 
 from entrust.errors import NotFoundError
 from training.baselines.rival import RIVALS
+from training.benchmark import plan
+from training.benchmark.ablations import ABLATIONS
+from training.benchmark.fits import fit_piece
 from training.config import FitConfig
 from training.datasets.oncology import find_root
+from training.datasets.phantoms.world.case import DOMAINS
+from training.fit import Progress
 from training.pack import DEFAULT_PACK
 from training.piece import Piece, run_pieces
 from training.runs import RELEASE, RUN_NAMES, Run
 
-SEEDS = (0, 1, 2)
-"""Training seeds of every method."""
-
 log = logging.getLogger("training.gpu")
 
 
-def module_seeds(rival: str) -> tuple[int, ...]:
-    """Return the seeds of all fits that rivals need of this one: members of different ensembles are never shared."""
-    most = max(r.num_modules for r in RIVALS.values() if r.fitted_as == rival)
-    return tuple(seed + len(SEEDS) * member for member in range(most) for seed in SEEDS)
+def losses_in(folder: Path) -> Progress:
+    """Return what keeps the losses of a fit in its folder as it goes."""
+    folder.mkdir(parents=True, exist_ok=True)
 
+    def progress(iteration: int, losses: dict[str, float], seconds: float) -> None:
+        rounded = {name: round(value, 5) for name, value in losses.items()}
+        with (folder / "losses.jsonl").open("a") as file:
+            file.write(json.dumps({"iteration": iteration, "seconds": round(seconds, 3), **rounded}) + "\n")
+        log.info("%s: iteration %d, loss %.4f", folder.name, iteration, losses["total"])
 
-def member_seeds(rival: str, seed: int) -> tuple[int, ...]:
-    """Return the seeds of the fits that a rival of one training seed consists of."""
-    return tuple(seed + len(SEEDS) * member for member in range(RIVALS[rival].num_modules))
+    return progress
 
 
 def fit_on_patients(model: str, run: str, config: FitConfig, patients: Path, folder: Path) -> None:
@@ -50,15 +54,7 @@ def fit_on_patients(model: str, run: str, config: FitConfig, patients: Path, fol
         patients: Folder or archive.
         folder: Of this model; those of the split's other models lie beside it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def progress(iteration: int, losses: dict[str, float], seconds: float) -> None:
-        rounded = {name: round(value, 5) for name, value in losses.items()}
-        with (folder / "losses.jsonl").open("a") as file:
-            file.write(json.dumps({"iteration": iteration, "seconds": round(seconds, 3), **rounded}) + "\n")
-        log.info("%s %s seed %d: iteration %d, loss %.4f", run, model, config.seed, iteration, losses["total"])
-
-    Run(run, folder.parent, config, patients).fit(model, progress)
+    Run(run, folder.parent, config, patients).fit(model, losses_in(folder))
 
 
 def patient_pieces(
@@ -72,13 +68,19 @@ def patient_pieces(
         runs: Splits.
         models: Only these.
     """
-    entrust = {"entrust": SEEDS, "entrust+conflict": SEEDS}  # the second goes on from the first
-    rivals = {name: module_seeds(name) for name, rival in RIVALS.items() if rival.fitted_as == name}
+    entrust = ("entrust", "entrust+conflict")  # the second goes on from the first
+    needed = [
+        (fit, model)
+        for seed in plan.SEEDS
+        for fit, model in [
+            *((seed, m) for m in entrust),
+            *((f, m) for r in RIVALS for m, f in plan.rival_fits(r, seed)),
+        ]
+    ]
     fits = [
         (seed, model, run)
-        for seed in range(max(max(its) for its in rivals.values()) + 1)
-        for model, its in (entrust | rivals).items()
-        if seed in its and (models is None or model in models)
+        for seed, model in dict.fromkeys(needed)
+        if models is None or model in models
         for run in runs
         if model in entrust or run != RELEASE
     ]
@@ -91,13 +93,32 @@ def patient_pieces(
     ]
 
 
+def fit_in_world(fit: plan.Piece, budget: plan.Budget, folder: Path) -> None:
+    """Fit one piece of the benchmark in ``<home>/<budget>/<domain>/<method>-<seed>``; phantoms are made in home."""
+    fit_piece(fit, budget, folder.parents[2], losses_in(folder))
+
+
+def world_pieces(seeds: Sequence[int] = plan.SEEDS, budget: plan.Budget = plan.FULL) -> list[Piece]:
+    """Return a piece for each fit of the benchmark, both stages of EnTrust apart.
+
+    The results' folder ``world`` is a ``--folder`` for ``python -m training.benchmark``, which scores and releases.
+    """
+    fits = []
+    for fit in plan.pieces(tuple(DOMAINS), tuple(seeds)):
+        staged = fit.method in (plan.ENTRUST, *ABLATIONS)
+        fits += [replace(fit, method=plan.base_of(fit.method)), fit] if staged else [fit]
+    return [Piece(f"world/{budget.name}/{fit.name}", partial(fit_in_world, fit, budget)) for fit in fits]
+
+
 def pieces(patients: Path | None) -> list[Piece]:
-    """Return everything there is to compute, what matters most first.
+    """Return everything there is to compute, what matters most first: the benchmark's first seed, then the patients.
 
     Args:
         patients: Folder or archive of the real patients; without one, what is simulated alone.
     """
-    return [] if patients is None else patient_pieces(patients, FitConfig())
+    real = [] if patients is None else patient_pieces(patients, FitConfig())
+    listed = [*world_pieces(plan.SEEDS[:1]), *real, *world_pieces()]
+    return list({piece.name: piece for piece in listed}.values())
 
 
 def find_patients() -> Path | None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from entrust.conflict import Probe, probe_plan
 from entrust.contract import Task
 from entrust.networks.enfuse import EnFuse
-from entrust.networks.segdiff import Denoiser
 from entrust.sampling import HypothesisNoise, make_sampler
 from entrust.slices import crop_plane, pad_plane, with_context
 from entrust.uncertainty import Hypotheses
@@ -21,12 +20,12 @@ CHUNK = 8
 """Slices a pass."""
 
 
-def slice_chunks(task: Task, case: TrainingCase) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """Yield slice numbers, images and presence [b, m, z, h, w], padded, some slices at a time."""
+def slice_chunks(task: Task, case: TrainingCase, chunk: int = CHUNK) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+    """Yield slice numbers, images and presence [b, m, z, h, w], padded, ``chunk`` slices at a time."""
     images = pad_plane(case.images, task.size_multiple)
     presence = pad_plane(case.presence.astype(np.float32), task.size_multiple)
-    for start in range(0, case.depth, CHUNK):
-        depths = np.arange(start, min(start + CHUNK, case.depth))
+    for start in range(0, case.depth, chunk):
+        depths = np.arange(start, min(start + chunk, case.depth))
         yield (
             depths,
             torch.from_numpy(with_context(images, depths, task.context_offsets)),
@@ -42,7 +41,7 @@ def _torch_noise(source: HypothesisNoise, index: int) -> Tensor:
 @torch.inference_mode()
 def predict_hypotheses(
     enfuse: EnFuse,
-    denoiser: Denoiser,
+    denoiser: nn.Module,
     task: Task,
     case: TrainingCase,
     *,
@@ -51,12 +50,14 @@ def predict_hypotheses(
     seed: int,
     sampler: str = "ddim",
     autocast: bool = True,
+    probing: bool = True,
+    chunk: int = CHUNK,
 ) -> Hypotheses:
     """Draw hypotheses and probe, as :mod:`service.inference` does through Triton.
 
     Args:
         enfuse: Fitted EnFuse.
-        denoiser: Fitted denoiser.
+        denoiser: Fitted denoiser, or what answers as one.
         task: The task.
         case: The patient.
         num_hypotheses: K.
@@ -64,9 +65,13 @@ def predict_hypotheses(
         seed: Seed of the noise.
         sampler: Name in :data:`entrust.sampling.SAMPLERS`.
         autocast: Compute in bfloat16 where the operation allows.
+        probing: Ask all probes, not the unchanged study alone.
+        chunk: Slices a pass.
     """
     available = tuple(bool(p.any()) for p in case.presence)
     probes: tuple[Probe, ...] = probe_plan(task, available)
+    if not probing:
+        probes = probes[:1]
     keep = torch.tensor([p.keep for p in probes], dtype=torch.float32)
     gain = torch.tensor([p.conflict_gain for p in probes], dtype=torch.float32)
     h, w = case.label.shape[1:]
@@ -78,7 +83,7 @@ def predict_hypotheses(
         parts.setdefault(name, []).append(crop_plane(array, h, w))
 
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        for _, images, presence in slice_chunks(task, case):
+        for _, images, presence in slice_chunks(task, case, chunk):
             b, hp, wp = images.shape[0], images.shape[-2], images.shape[-1]
             out = enfuse(images, presence, keep.expand(b, v, -1), gain.expand(b, v))
             finest = out.scales[0]

@@ -27,6 +27,8 @@ OWNED = {
     "rpc": {"enabled", "host", "port"},
     "triton": {"url", "shared_memory", "repository", "tasks", "home", "start_timeout_seconds"},
     "jobs": {"work_folder", "results_folder"},
+    "archive": {"folder"},
+    "dimse": {"enabled", "host", "port"},
     "traces": {"instance"},
 }
 """Settings that the chart decides: addresses, folders, the name of the pod, and what only an embedded Triton has."""

@@ -86,6 +86,24 @@ class Rpc(_Group):
     port: int = Field(ge=1024, le=65535)
 
 
+class ArchiveVolume(_Group):
+    """The volume with what comes from a PACS."""
+
+    enabled: bool
+    existingClaim: str = Field(pattern=rf"^$|{NAME}")
+    """A PersistentVolumeClaim that is there already; the chart makes one when empty."""
+    size: str = Field(pattern=QUANTITY)
+    """Of the claim that the chart makes."""
+    storageClassName: str
+
+
+class Dimse(_Group):
+    """The gateway's storage SCP; it needs an archive."""
+
+    enabled: bool
+    port: int = Field(ge=1024, le=65535)
+
+
 class SecretSetting(_Group):
     """A setting whose value lies in a Secret."""
 
@@ -278,6 +296,8 @@ class Values(_Group):
     gateway: Gateway
     service: Service
     rpc: Rpc
+    archive: ArchiveVolume
+    dimse: Dimse
     secretSettings: list[SecretSetting]
     """Settings by reference to Secrets; no value of a secret ever stands in these files."""
     secretVolumes: list[SecretVolume]

@@ -17,6 +17,8 @@ WORKING_HOURS = "entrust:working_hours:bool"
 WEEK = "1w offset 30m"
 MIN_STEPS = 20
 """Sampling steps below which a mean over half an hour says nothing."""
+LOW_FREE_RATIO = 0.15
+"""Free share of the archive's disk from which somebody has to make room; by default nothing is taken below 0.05."""
 STEP = "entrust_sampling_step_duration_seconds"
 COMPARISONS = "entrust_calibration_comparisons_total"
 CHANCE = "entrust:calibration_outside_chance:ratio"
@@ -196,6 +198,11 @@ ALERTS: tuple[Alert, ...] = (
         "warning",
         "A process of model {{ $labels.model }} at {{ $labels.instance }} died.",
         "The gateway loads the model again by itself; studies in flight repeat their calls. Find out what killed it.",
+    ),
+    Alert(
+        "EntrustArchiveFills", f"entrust_archive_free_ratio < {LOW_FREE_RATIO}", "10m", "warning",
+        "The archive's disk at {{ $labels.instance }} has {{ $value | humanizePercentage }} left.",
+        "When it is too full, nothing more is taken from the PACS, and results have no place.",
     ),
     Alert(
         "EntrustDeliveryTargetDown", "entrust_delivery_targets_down == 1", "5m", "warning",

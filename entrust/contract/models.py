@@ -47,13 +47,17 @@ class FittedConstants:
         kappa: Weight of the one-step marginal in the mixture with the hypotheses' mean, in [0, 1].
         volume_interval_scale: Factor on the hypotheses' spread of log volume for a 90 % interval.
         uncertain_threshold: Error probability from which a voxel belongs to an uncertain region.
-        conflict_threshold: G from which a voxel counts as contradicted.
+        conflict_threshold: Conflict from which a voxel counts as contradicted.
+        probe_share: Weight of the probes in the conflict map, see :func:`entrust.conflict.conflict_map`.
+        doubt_share: Weight of the marginal's entropy in it; the gate's is 1 minus both.
     """
 
     kappa: float = 0.5
     volume_interval_scale: float = 1.0
     uncertain_threshold: float = 0.3
     conflict_threshold: float = 0.5
+    probe_share: float = 0.0
+    doubt_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -137,19 +137,23 @@ def _pooled(full: Tensor, like: Tensor) -> Tensor:
     return pooled.repeat_interleave(like.shape[0] // pooled.shape[0], dim=0)
 
 
-def unimodal_loss(scale: FusedScale, labels: Int[Tensor, "b h w"]) -> Float[Tensor, ""]:
+def unimodal_loss(scale: FusedScale, shown: Int[Tensor, "b m h w"]) -> Float[Tensor, ""]:
     """Return the cross-entropy of each present modality's own segmentation (L_uni).
 
     Cross-entropy and not Dice: a modality that sees nothing must be unsure, or ignorance would look like conflict.
 
     Args:
         scale: One scale of EnFuse.
-        labels: Class numbers at full resolution.
+        shown: Class numbers that each modality shows, at full resolution; -1 is not judged.
     """
     logits = scale.unimodal_logits.float()  # [n, m, c, h, w]
-    targets = pooled_targets(labels, logits.shape[2], logits)
-    cross_entropy = -(targets[:, None] * logits.log_softmax(dim=2)).sum(dim=2, keepdim=True)
-    return weighted_mean(cross_entropy, scale.presence.float())
+    each = range(logits.shape[1])
+    targets = torch.stack(
+        [pooled_targets(shown[:, m].clamp_min(0), logits.shape[2], logits[:, m]) for m in each], dim=1
+    )
+    judged = torch.stack([_pooled((shown[:, m : m + 1] >= 0), logits[:, m]) for m in each], dim=1)  # [n, m, 1, h, w]
+    cross_entropy = -(targets * logits.log_softmax(dim=2)).sum(dim=2, keepdim=True)
+    return weighted_mean(cross_entropy, scale.presence.float() * (judged == 1.0))
 
 
 def conflict_loss(

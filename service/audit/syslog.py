@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entrust.errors import InvalidInputError
+from service import credentials
 from service.audit.journal import Position, file_numbers, load_position, read_lines, save_position
 from service.audit.message import AuditSource
 from service.observability.logs import describe_exception, get_logger
@@ -58,17 +58,13 @@ def client_context(ca_file: Path | None, certificate_file: Path | None, key_file
     Raises:
         InvalidInputError: The files cannot be used.
     """
-    try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if certificate_file is not None:
-            context.load_cert_chain(certificate_file, key_file, password="")
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInputError(
-            f"The syslog receiver's authorities, or the certificate for it, cannot be used ({type(error).__name__}).",
-            fix="ENTRUST_AUDIT__SYSLOG_… name PEM files that this process may read; the key has no passphrase.",
-        ) from None
-    return context
+    return credentials.client_context(
+        ca_file,
+        certificate_file,
+        key_file,
+        refusal="The syslog receiver's authorities, or the certificate for it, cannot be used",
+        fix="ENTRUST_AUDIT__SYSLOG_… name PEM files that this process may read; the key has no passphrase.",
+    )
 
 
 def pauses_seconds(first: float, longest: float) -> Iterator[float]:

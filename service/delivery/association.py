@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import contextvars
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -73,7 +72,7 @@ def associated(
         ae_title=target.ae_title,
         max_pdu=MAX_PDU_BYTES,
         ext_neg=list(roles),
-        tls_args=(_context(target), target.host) if target.tls else None,
+        tls_args=(target.trust.context(), target.host) if target.tls else None,
         evt_handlers=[(evt.EVT_CONN_OPEN, on_open), *handlers],
     )
     try:
@@ -89,10 +88,6 @@ def associated(
             association.join(_ANSWER_SECONDS)
         for connection in connections:  # pynetdicom leaves one open that the other side has closed
             connection.close()
-
-
-def _context(target: DimseTarget) -> ssl.SSLContext:
-    return target.trust.context()
 
 
 def _why_not(association: Association, name: str) -> DeliveryFailedError:

@@ -4,8 +4,9 @@ Source: PS3.18 10.5 (Store Transaction).
 """
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -47,17 +48,19 @@ class StowSender:
         boundary = secrets.token_hex(16)
         parts = [(_head(boundary), ref) for ref in refs]
         size = sum(len(head) + ref.path.stat().st_size + 2 for head, ref in parts) + len(boundary) + 6
-        request = client.build_request(
-            "POST",
-            f"studies/{study_uid}",
-            content=_body(parts, boundary),
-            headers={
-                "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-                "Content-Length": str(size),
-                "Accept": "application/dicom+json",
-            },
-        )
-        answer = await ask(client, request, self._target.name, _MAX_ANSWER_BYTES)
+        # a connection that breaks leaves a body half read, and the file it is reading open
+        async with contextlib.aclosing(_body(parts, boundary)) as content:
+            request = client.build_request(
+                "POST",
+                f"studies/{study_uid}",
+                content=content,
+                headers={
+                    "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+                    "Content-Length": str(size),
+                    "Accept": "application/dicom+json",
+                },
+            )
+            answer = await ask(client, request, self._target.name, _MAX_ANSWER_BYTES)
         status, body = answer.status_code, _parse(answer)
         if status in (200, 202) or (status == 409 and body is not None):
             return {ref.sop_instance_uid: _outcome(ref.sop_instance_uid, status, body) for ref in refs}
@@ -75,7 +78,7 @@ def _head(boundary: str) -> bytes:
     return f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
 
 
-async def _body(parts: Sequence[tuple[bytes, InstanceRef]], boundary: str) -> AsyncIterator[bytes]:
+async def _body(parts: Sequence[tuple[bytes, InstanceRef]], boundary: str) -> AsyncGenerator[bytes, None]:
     for head, ref in parts:
         yield head
         with ref.path.open("rb") as file:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from entrust.errors import InvalidInputError
+from service import credentials
 
 MAX_PDU_BYTES = 128 * 1024
 
@@ -42,17 +42,13 @@ class Trust:
         Raises:
             InvalidInputError: The files cannot be used.
         """
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if self.certificate_file is not None:
-                context.load_cert_chain(self.certificate_file, self.key_file, password="")
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInputError(
-                f"The certificates of a target cannot be used ({type(error).__name__}).",
-                fix="Its ca_file, certificate_file and key_file are PEM files that this process may read.",
-            ) from None
-        return context
+        return credentials.client_context(
+            self.ca_file,
+            self.certificate_file,
+            self.key_file,
+            refusal="The certificates of a target cannot be used",
+            fix="Its ca_file, certificate_file and key_file are PEM files that this process may read.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +89,11 @@ class StowTarget(Target):
         """
         if self.credentials_file is None:
             return {}
-        try:
-            secret = self.credentials_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInputError(
-                f"The credentials of the target {self.name} cannot be read ({type(error).__name__}).",
-                fix="Its credentials_file holds user:password, or a bearer token, and this process may read it.",
-            ) from None
+        secret = credentials.read_secret(
+            self.credentials_file,
+            refusal=f"The credentials of the target {self.name} cannot be read",
+            fix="Its credentials_file holds user:password, or a bearer token, and this process may read it.",
+        )
         if ":" in secret:  # a bearer token has none (RFC 6750 2.1)
             return {"Authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"}
         return {"Authorization": f"Bearer {secret}"}

@@ -1,9 +1,10 @@
 """DICOM files → series: sort files out by what they are, then build one volume per series, each on its own."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -35,6 +36,9 @@ VOLUME_CLASSES = {
 }
 """SOP classes whose objects can be slices of a volume: classic, enhanced and legacy converted enhanced."""
 
+_Members = list[tuple[Path, Dataset]]
+"""Files of one series, with their headers."""
+T = TypeVar("T")
 _NOT_AN_IMAGE = UnsupportedMediaError(
     "The objects hold no images.",
     fix="Nothing is to be done: they are structure sets, segmentations or reports.",
@@ -119,18 +123,36 @@ def read_planes(paths: Iterable[Path], limits: IngestLimits) -> tuple[Planes, ..
     return tuple(planes)
 
 
-def _inspect(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> SeriesHeader:
+def _attempt(
+    build: Callable[[_Members, str, int], T], members: _Members, found: _Findings, limits: IngestLimits
+) -> T | EnTrustError:
+    """Build something from a series, its modality and the voxels that it may have; return why where it cannot be.
+
+    Raises:
+        TooLargeError: It has more voxels.
+    """
     header = members[0][1]
-    dicom_modality = VOLUME_CLASSES[str(header.SOPClassUID)]
     try:
-        _check_purpose(header)
-        series, voxels = inspect_series(members, dicom_modality, limits.max_voxels - found.voxels)
+        if _is_localizer(header):
+            raise UnsupportedMediaError("The images are localizers.", fix="Send the diagnostic series.")
+        return build(members, _modality(members), limits.max_voxels - found.voxels)
     except TooLargeError:
         raise
     except EnTrustError as error:
-        return _header(dicom_modality, header, len(members), error)
+        return error
     except PARSE_FAILURES as error:
-        return _header(dicom_modality, header, len(members), _damaged(error))
+        return _damaged(error)
+
+
+def _modality(members: _Members) -> str:
+    return VOLUME_CLASSES[str(members[0][1].SOPClassUID)]
+
+
+def _inspect(members: _Members, found: _Findings, limits: IngestLimits) -> SeriesHeader:
+    made = _attempt(inspect_series, members, found, limits)
+    if isinstance(made, EnTrustError):
+        return _header(_modality(members), members[0][1], len(members), made)
+    series, voxels = made
     found.voxels += voxels
     return series
 
@@ -149,9 +171,9 @@ def _header(dicom_modality: str, header: Dataset, num_images: int, refused: EnTr
     )
 
 
-def _by_series(paths: Iterable[Path], found: _Findings, limits: IngestLimits) -> list[list[tuple[Path, Dataset]]]:
+def _by_series(paths: Iterable[Path], found: _Findings, limits: IngestLimits) -> list[_Members]:
     """Group image files by SeriesInstanceUID, in the order of series number; set the other files aside."""
-    groups: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    groups: dict[str, _Members] = defaultdict(list)
     patients, studies, instances = set(), set(), set()
     for path in paths:
         try:
@@ -200,22 +222,15 @@ def _not_a_slice(header: Dataset) -> tuple[str, EnTrustError | None]:
     )
 
 
-def _add_series(members: list[tuple[Path, Dataset]], found: _Findings, limits: IngestLimits) -> None:
-    header = members[0][1]
-    dicom_modality = VOLUME_CLASSES[str(header.SOPClassUID)]
-    try:
-        _check_purpose(header)
-        series, warnings = build_series(members, dicom_modality, limits.max_voxels - found.voxels)
-    except TooLargeError:
-        raise
-    except EnTrustError as error:
-        _refuse(members, dicom_modality, error, found)
-    except PARSE_FAILURES as error:
-        _refuse(members, dicom_modality, _damaged(error), found)
-    else:
-        found.series.append(series)
-        found.warnings.extend(warnings)
-        found.voxels += series.volume.array.size
+def _add_series(members: _Members, found: _Findings, limits: IngestLimits) -> None:
+    made = _attempt(build_series, members, found, limits)
+    if isinstance(made, EnTrustError):
+        _refuse(members, made, found)
+        return
+    series, warnings = made
+    found.series.append(series)
+    found.warnings.extend(warnings)
+    found.voxels += series.volume.array.size
 
 
 def _damaged(cause: Exception) -> InvalidInputError:
@@ -224,13 +239,8 @@ def _damaged(cause: Exception) -> InvalidInputError:
     return error
 
 
-def _check_purpose(header: Dataset) -> None:
-    if _is_localizer(header):
-        raise UnsupportedMediaError("The images are localizers.", fix="Send the diagnostic series.")
-
-
-def _refuse(members: list[tuple[Path, Dataset]], dicom_modality: str, error: EnTrustError, found: _Findings) -> None:
-    header = members[0][1]
+def _refuse(members: _Members, error: EnTrustError, found: _Findings) -> None:
+    header, dicom_modality = members[0][1], _modality(members)
     found.refused.append(Refused(dicom_modality, error))
     if _is_localizer(header):  # every study has some: not worth a warning
         found.skipped["localizer"] += len(members)

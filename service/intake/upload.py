@@ -5,9 +5,12 @@ field named after a modality becomes ``<slug>/000001``. Names of files are not e
 """
 
 import asyncio
+import contextlib
+import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -17,6 +20,31 @@ from entrust.errors import DeadlineExceededError, InvalidInputError, TooLargeErr
 STUDY = "study"
 """Field of a study's DICOM; a NIfTI file's field is its modality."""
 FIELD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_WORK_FOLDER = re.compile(r"entrust-work-(\d+)-")
+
+
+@contextlib.contextmanager
+def work_folder(parent: Path | None) -> Iterator[Path]:
+    """Make this process's private folder for uploads, and wipe those that dead processes left behind.
+
+    Raises:
+        InvalidInputError: It cannot be made.
+    """
+    root = parent or Path(tempfile.gettempdir())
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob("entrust-work-*"):
+            match = _WORK_FOLDER.match(left.name)
+            if match and not Path(f"/proc/{match[1]}").exists():
+                shutil.rmtree(left, ignore_errors=True)
+        own = tempfile.TemporaryDirectory(prefix=f"entrust-work-{os.getpid()}-", dir=root, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InvalidInputError(
+            f"No folder for uploads can be made in {root}: {os.strerror(error.errno or 0)}.",
+            fix="Set ENTRUST_JOBS__WORK_FOLDER to a folder that this user may write to.",
+        ) from error
+    with own as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class _Record:
         return self.job
 
 
-class MemoryJobStore:
+class LocalJobStore:
     """A store for one process. What waits or runs ends with it; finished jobs live as long as the shelf.
 
     Args:
@@ -151,7 +151,7 @@ class MemoryJobStore:
 
     async def add(self, job: Job) -> Job:
         """See :class:`JobStore`."""
-        self._expire()
+        await self._expire()
         if self._count(JobState.QUEUED) >= self._max_queued:
             raise OverloadedError(f"{self._max_queued} jobs are waiting already.", retry_after_seconds=10.0)
         self._records[job.id] = _Record(job, self._shelf)
@@ -159,11 +159,11 @@ class MemoryJobStore:
 
     async def get(self, job_id: str) -> Job:
         """See :class:`JobStore`."""
-        return self._record(job_id).job
+        return (await self._record(job_id)).job
 
     async def progress(self, job_id: str, progress: Progress) -> Job:
         """See :class:`JobStore`."""
-        record = self._record(job_id)
+        record = await self._record(job_id)
         if record.job.state is not JobState.RUNNING:
             raise ConflictError(f"A job that is {record.job.state} makes no progress.")
         if record.job.progress == progress:
@@ -174,7 +174,7 @@ class MemoryJobStore:
         self, job_id: str, state: JobState, *, failure: Failure | None = None, products: Sequence[Product] = ()
     ) -> Job:
         """See :class:`JobStore`."""
-        record = self._record(job_id)
+        record = await self._record(job_id)
         job, now = record.job, self._clock()
         if state not in MOVES[job.state]:
             raise ConflictError(f"A job that is {job.state} cannot become {state}.")
@@ -189,12 +189,12 @@ class MemoryJobStore:
         if products:
             await self._shelve(record, moved, products)
         moved = record.append(moved)
-        self._expire()
+        await self._expire()
         return moved
 
     async def product(self, job_id: str, name: str) -> Product:
         """See :class:`JobStore`."""
-        record = self._record(job_id)
+        record = await self._record(job_id)
         try:
             return await asyncio.to_thread(record.shelf.take, record.job, name)
         except (KeyError, FileNotFoundError):
@@ -204,7 +204,7 @@ class MemoryJobStore:
 
     async def watch(self, job_id: str, *, after_version: int = 0) -> AsyncIterator[Job]:
         """See :class:`JobStore`."""
-        record = self._record(job_id)
+        record = await self._record(job_id)
         # The record is held here: a watcher sees the end even when the job is forgotten meanwhile.
         seen = after_version
         while True:
@@ -219,13 +219,13 @@ class MemoryJobStore:
 
     async def remove(self, job_id: str) -> None:
         """See :class:`JobStore`."""
-        if not self._record(job_id).job.state.final:
+        if not (await self._record(job_id)).job.state.final:
             raise ConflictError("The job has not ended yet.", fix="Cancel it first.")
-        self._forget(job_id)
+        await self._forget([job_id])
 
     async def counts(self) -> StoreCounts:
         """See :class:`JobStore`."""
-        self._expire()
+        await self._expire()
         return StoreCounts(
             self._max_queued - self._count(JobState.QUEUED),
             {state: self._count(state) for state in JobState},
@@ -241,14 +241,21 @@ class MemoryJobStore:
             record.shelf = MemoryShelf()
             record.shelf.put(job, products)
 
-    def _forget(self, job_id: str) -> None:
-        self._records.pop(job_id).shelf.drop(job_id)
+    async def _forget(self, job_ids: Sequence[str]) -> None:
+        """Forget jobs at once, then their results, which may take a disk its time."""
+        shelves = [(self._records.pop(job_id).shelf, job_id) for job_id in job_ids]
+
+        def drop() -> None:
+            for shelf, job_id in shelves:
+                shelf.drop(job_id)
+
+        await asyncio.to_thread(drop)
 
     def _count(self, state: JobState) -> int:
         return sum(r.job.state is state for r in self._records.values())
 
-    def _record(self, job_id: str) -> _Record:
-        self._expire()
+    async def _record(self, job_id: str) -> _Record:
+        await self._expire()
         try:
             return self._records[job_id]
         except KeyError:
@@ -257,17 +264,19 @@ class MemoryJobStore:
                 fix=f"Finished jobs are kept for {self._retention_seconds:.0f} seconds.",
             ) from None
 
-    def _expire(self) -> None:
+    async def _expire(self) -> None:
         """Forget finished jobs that are too old, then the oldest while results take too much room."""
         now = self._clock()
         finished = sorted(
             ((r.job.finished_at_seconds, job_id) for job_id, r in self._records.items() if r.job.finished_at_seconds),
         )
         sizes = {job_id: self._records[job_id].size_bytes for _, job_id in finished}
-        total = sum(sizes.values())
+        total, expired = sum(sizes.values()), []
         for index, (finished_at, job_id) in enumerate(finished):
             too_old = now - finished_at > self._retention_seconds
             too_much = total > self._retention_bytes and index + 1 < len(finished)
             if too_old or too_much:
-                self._forget(job_id)
+                expired.append(job_id)
                 total -= sizes[job_id]
+        if expired:
+            await self._forget(expired)

@@ -1,12 +1,9 @@
-"""Files by which a peer and this gateway know each other."""
+"""Files by which a source, or a task manager, and this gateway know each other."""
 
-import re
 import ssl
 from pathlib import Path
 
-from entrust.errors import InvalidInputError
-
-_HEADER = re.compile(r"([A-Za-z0-9-]+)\s*:\s*([\x20-\x7e]+)")
+from service import credentials
 
 
 def read_headers(path: Path | None) -> dict[str, str]:
@@ -15,17 +12,8 @@ def read_headers(path: Path | None) -> dict[str, str]:
     Raises:
         InvalidInputError: The file cannot be read, or a line is not a header. Its content is not quoted.
     """
-    if path is None:
-        return {}
     fix = "Name a file with one header a line, as Authorization: Bearer …"
-    try:
-        lines = [line.strip() for line in path.read_text("ascii").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"A peer's file of headers cannot be read ({type(error).__name__}).", fix=fix) from None
-    matches = [_HEADER.fullmatch(line) for line in lines]
-    if not all(matches):
-        raise InvalidInputError("A peer's file of headers has a line that is no header.", fix=fix)
-    return {match[1].lower(): match[2] for match in matches if match}
+    return credentials.read_headers(path, file="A peer's file of headers", fix=fix)
 
 
 def client_tls(ca_file: Path | None, certificate_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
@@ -39,14 +27,10 @@ def client_tls(ca_file: Path | None, certificate_file: Path | None, key_file: Pa
     Raises:
         InvalidInputError: A file cannot be used.
     """
-    try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if certificate_file is not None:
-            context.load_cert_chain(certificate_file, key_file, password="")
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidInputError(
-            f"A source's certificate files cannot be used ({type(error).__name__}).",
-            fix="Name PEM files that this process may read; the key has no passphrase.",
-        ) from None
-    return context
+    return credentials.client_context(
+        ca_file,
+        certificate_file,
+        key_file,
+        refusal="A source's certificate files cannot be used",
+        fix="Name PEM files that this process may read; the key has no passphrase.",
+    )

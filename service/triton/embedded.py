@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -29,16 +27,13 @@ from service.observability.events import SILENCE, TritonObserver
 from service.observability.trace_collector import Collector
 from service.shared_memory import Namespace, sweep
 from service.triton.canary import Canary, ask, digest
-from service.triton.installation import Installation, library_path
+from service.triton.command import ADDRESS, EXIT_SECONDS, Ports, command_line, environment, free_ports
+from service.triton.installation import Installation
 from service.triton.processes import end_abandoned, end_orphans, is_running, serves, stubs
-from service.triton.tracing import trace_arguments, trace_environment
 
 log = structlog.get_logger()
 
-ADDRESS = "127.0.0.1"
-LAUNCHER = Path(__file__).with_name("launch.py")
 WATCH_SECONDS = 0.25
-EXIT_SECONDS = 2  # nothing is lost by a short one: models are read only, and the gateway has ended its own work before
 LOG_TAIL_LINES = 25
 MAX_BACKOFF_SECONDS = 10.0
 CANARY_SECONDS = 5.0
@@ -83,7 +78,7 @@ class EmbeddedTriton:
         self._known: dict[str, str] = {}  # model → digest of the right answer
         self._stubs: dict[int, tuple[str, ...]] = {}
         self._missed = 0
-        self._ports: tuple[int, int, int] = (0, 0, 0)
+        self._ports = Ports()
         self._process: asyncio.subprocess.Process | None = None
         self._namespace: Namespace | None = None
         self._http: httpx.AsyncClient | None = None
@@ -93,17 +88,17 @@ class EmbeddedTriton:
     @property
     def url(self) -> str:
         """``host:port`` of gRPC; stays the same over restarts."""
-        return f"{ADDRESS}:{self._ports[0]}"
+        return f"{ADDRESS}:{self._ports.grpc}"
 
     @property
     def http_url(self) -> str:
         """Address of the HTTP protocol."""
-        return f"http://{ADDRESS}:{self._ports[1]}"
+        return f"http://{ADDRESS}:{self._ports.http}"
 
     @property
     def metrics_url(self) -> str:
         """Where Prometheus may scrape Triton's own metrics."""
-        return f"http://{ADDRESS}:{self._ports[2]}/metrics"
+        return f"http://{ADDRESS}:{self._ports.metrics}/metrics"
 
     @property
     def pid(self) -> int:
@@ -144,8 +139,7 @@ class EmbeddedTriton:
         end_abandoned(sweep())
         self._namespace = Namespace("server")
         self._folder = tempfile.TemporaryDirectory(prefix="entrust-triton-")
-        grpc_port, http_port, free_port = free_ports()
-        self._ports = (grpc_port, http_port, self._metrics_port or free_port)
+        self._ports = free_ports(self._metrics_port)
         # an idle connection that is kept alive would hold up the server's exit for the whole of its timeout
         limits = httpx.Limits(max_keepalive_connections=0)
         self._http = httpx.AsyncClient(base_url=self.http_url, timeout=10.0, trust_env=False, limits=limits)
@@ -174,42 +168,6 @@ class EmbeddedTriton:
             self._folder.cleanup()
             self._folder = None
 
-    def command(self) -> list[str]:
-        """Return the server's command line."""
-        grpc_port, http_port, metrics_port = self._ports
-        return [
-            sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()),
-            str(self._installation.binary),
-            f"--model-repository={self._repository}",
-            f"--backend-directory={self._installation.backends}",
-            "--model-control-mode=explicit",
-            *(f"--load-model={model}" for model in self._canaries),
-            "--strict-readiness=true",
-            "--disable-auto-complete-config",  # what is served is what config.pbtxt says
-            f"--exit-timeout-secs={EXIT_SECONDS}",
-            f"--backend-config=python,shm-region-prefix-name={self.shared_memory_prefix}",
-            f"--grpc-address={ADDRESS}", f"--grpc-port={grpc_port}",
-            f"--http-address={ADDRESS}", f"--http-port={http_port}",
-            f"--metrics-address={ADDRESS}", f"--metrics-port={metrics_port}",
-            "--metrics-config=summary_latencies=true",
-            "--allow-gpu-metrics=false",
-            "--cuda-memory-pool-byte-size=0:0", "--pinned-memory-pool-byte-size=0",
-            *trace_arguments(self._collector),
-        ]  # fmt: skip
-
-    def environment(self) -> dict[str, str]:
-        """Return the server's environment: this one's, without what would lead its stubs to another Python."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "LD_"))
-        }
-        return kept | {
-            "PATH": f"{self._installation.environment / 'bin'}:{os.environ.get('PATH', os.defpath)}",
-            "LD_LIBRARY_PATH": library_path(),
-            "PYTHONNOUSERSITE": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **trace_environment(self._collector),
-        }
-
     def log_tail(self) -> str:
         """Return the last lines of the server's log."""
         try:
@@ -228,8 +186,15 @@ class EmbeddedTriton:
             self._namespace.clear()
         with self._log_path.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *self.command(),
-                env=self.environment(),
+                *command_line(
+                    self._installation,
+                    self._repository,
+                    self._canaries,
+                    self._ports,
+                    shared_memory_prefix=self.shared_memory_prefix,
+                    collector=self._collector,
+                ),
+                env=environment(self._installation, self._collector),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -245,7 +210,7 @@ class EmbeddedTriton:
         except TimeoutError:
             raise self._failure("The embedded Triton was not ready in time.") from None
         self._stubs = stubs(self.pid)
-        log.info("triton-ready", process_id=self.pid, port=self._ports[2])
+        log.info("triton-ready", process_id=self.pid, port=self._ports.metrics)
 
     def _failure(self, message: str) -> ModelUnavailableError:
         return ModelUnavailableError(f"{message} The end of its log:\n{self.log_tail()}\n")
@@ -393,13 +358,3 @@ class EmbeddedTriton:
         if self._http is None:
             raise ModelUnavailableError("The embedded Triton is not running.")
         return self._http
-
-
-def free_ports() -> tuple[int, int, int]:
-    """Return three different ports that are free on the loopback address now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for each in sockets:
-            each.bind((ADDRESS, 0))
-        grpc_port, http_port, metrics_port = (each.getsockname()[1] for each in sockets)
-        return grpc_port, http_port, metrics_port

@@ -19,6 +19,7 @@ import pytest
 from deploy.prometheus.server import free_port
 from service.api.rpc.v1 import segmentation_pb2 as pb
 from service.api.rpc.v1 import segmentation_pb2_grpc as pb_grpc
+from service.intake.upload import work_folder
 from service.triton.embedded import EmbeddedTriton
 from tests.factories.studies import dicom_bytes, dicom_datasets, dicom_zip, nifti_files, zipped
 from tests.servers.service_process import StartService
@@ -214,10 +215,7 @@ def test_uploads_of_a_killed_gateway_are_wiped_by_the_next(service: Service, tmp
     service.process.wait()
     left = list((tmp_path / "work").iterdir())
     assert left
-    with contextlib.ExitStack() as stack:
-        from service.app import work_folder
-
-        stack.enter_context(work_folder(tmp_path / "work"))
+    with work_folder(tmp_path / "work"):
         assert not any(folder.exists() for folder in left)
 
 

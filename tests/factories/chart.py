@@ -34,6 +34,7 @@ VALUE_SETS: Mapping[str, tuple[str, ...]] = {
         "--set=triton.models.image.repository=entrust-serve/triton-cpu,triton.models.image.tag=,"
         "triton.models.image.digest=,triton.models.image.pullPolicy=IfNotPresent",
     ),
+    "archive": ("--set=archive.enabled=true,dimse.enabled=true",),
     "guarded": (
         "--set=settings.tls.certificate_file=/etc/entrust/tls/tls.crt,settings.tls.key_file=/etc/entrust/tls/tls.key,"
         "settings.auth.token_file=/etc/entrust/tokens/tokens,monitoring.serviceMonitor.enabled=true,"

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.rest.listener import listen
 from service.app import (
     bind_rpc,
-    listen,
     make_server,
     open_archive,
     open_dimse,

@@ -13,7 +13,7 @@ from entrust.slices import crop_plane
 from training.baselines.draw import Draw
 from training.baselines.rival import Rival
 from training.datasets.case import TrainingCase
-from training.predict import slice_chunks
+from training.predict import CHUNK, slice_chunks
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,14 @@ class VolumeDraw:
 
 
 def predict_volume(
-    rival: Rival, modules: Sequence[nn.Module], task: Task, case: TrainingCase, *, num_hypotheses: int, seed: int
+    rival: Rival,
+    modules: Sequence[nn.Module],
+    task: Task,
+    case: TrainingCase,
+    *,
+    num_hypotheses: int,
+    seed: int,
+    chunk: int = CHUNK,
 ) -> VolumeDraw:
     """Ask a rival about every slice of a case, on the device of its modules.
 
@@ -45,12 +52,13 @@ def predict_volume(
         case: The case.
         num_hypotheses: K.
         seed: Of the hypotheses' noise.
+        chunk: Slices a pass.
     """
     where = next(modules[0].parameters()).device
     h, w = case.label.shape[1:]
     draws: list[Draw] = [
         rival.predict(modules, images.to(where), presence.to(where), num_hypotheses=num_hypotheses, seed=seed)
-        for _, images, presence in slice_chunks(task, case)
+        for _, images, presence in slice_chunks(task, case, chunk)
     ]
 
     def joined(parts: list[Tensor | None], slice_axis: int) -> Float32[np.ndarray, "..."] | None:

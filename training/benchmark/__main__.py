@@ -1,4 +1,5 @@
-"""``python -m training.benchmark fit``, then ``score``, ``report`` and ``release``; each goes on where it stopped.
+"""``python -m training.benchmark fit``, then ``score``, ``measure``, ``report`` and ``release``; each goes on where it
+stopped.
 
 Several ``fit`` may run side by side on one folder; they share the list. ``--budget quick`` does everything in a minute
 and learns nothing.
@@ -14,10 +15,13 @@ import torch
 
 from training.benchmark import plan
 from training.benchmark.evaluate import Extent, evaluate
-from training.benchmark.fits import DONE, finished, fit_piece
+from training.benchmark.fits import finished, fit_piece
 from training.benchmark.release import release_domain
 from training.benchmark.report import write_report
+from training.benchmark.tables import registry
+from training.benchmark.tables.bench import Bench
 from training.datasets.phantoms.world.case import DOMAINS
+from training.piece import DONE
 
 PROJECT = Path(__file__).resolve().parents[2]
 log = logging.getLogger("training.benchmark")
@@ -56,6 +60,16 @@ def score(options: argparse.Namespace) -> None:
             evaluate(domain, seed, budget, options.folder, extent, options.scores)
 
 
+def measure(options: argparse.Namespace) -> None:
+    """Measure the further tables on what is fitted."""
+    budget, weights = plan.BUDGETS[options.budget], options.weights if options.released else None
+    for seed in options.seed:
+        for domain in options.domain:
+            bench = Bench(domain, seed, budget, options.folder, options.cases, options.held, weights)
+            for name in options.table:
+                registry.keep(name, bench, options.scores)
+
+
 def release(options: argparse.Namespace) -> None:
     """Write the weights of the domains' EnTrust."""
     for domain in options.domain:
@@ -73,7 +87,7 @@ def report(options: argparse.Namespace) -> None:
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("fit", "score", "report", "release"))
+    parser.add_argument("part", choices=("fit", "score", "measure", "report", "release"))
     parser.add_argument("--domain", nargs="+", choices=DOMAINS, default=list(DOMAINS))
     parser.add_argument("--seed", nargs="+", type=int, default=[0], help="training seeds")
     parser.add_argument("--method", nargs="+", help="only these fits")
@@ -81,15 +95,19 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=Extent.calibration, help="calibration cases")
     parser.add_argument("--test", type=int, default=Extent.test, help="cases of the test split")
     parser.add_argument("--shift", type=int, default=Extent.shift, help="cases of each shift split")
+    parser.add_argument("--table", nargs="+", choices=registry.NAMES, default=list(registry.NAMES), help="of measure")
+    parser.add_argument("--cases", type=int, default=Bench.cases, help="test cases of measure")
+    parser.add_argument("--held", type=int, default=Bench.calibration, help="calibration cases of measure")
+    parser.add_argument("--released", action="store_true", help="measure EnTrust as released, not as fitted here")
     parser.add_argument("--folder", type=Path, default=PROJECT / "runs" / "world", help="cases and fits")
     parser.add_argument("--scores", type=Path, default=PROJECT / "docs" / "benchmarks" / "science")
     parser.add_argument("--docs", type=Path, default=PROJECT / "docs", help="where the report goes")
-    parser.add_argument("--weights", type=Path, default=PROJECT / "weights", help="where released weights go")
+    parser.add_argument("--weights", type=Path, default=PROJECT / "weights", help="where released weights are")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
-    {"fit": fit, "score": score, "report": report, "release": release}[options.part](options)
+    {"fit": fit, "score": score, "measure": measure, "report": report, "release": release}[options.part](options)
 
 
 if __name__ == "__main__":

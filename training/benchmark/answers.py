@@ -1,7 +1,7 @@
 """What each method says about a case of ConflictWorld, raw and after each way of calibrating it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float, Float32
 from torch import nn
 
 from entrust.calibration import fit_kappa, fit_volume_interval_scale, volume_interval
-from entrust.conflict import probe_shifts
+from entrust.conflict import opposing_pull, pair_evidence, probe_shifts
 from entrust.contract import FittedConstants, Task
 from entrust.metrics import best_overlap
 from entrust.networks.calibration_head import CalibrationHead
+from entrust.networks.release import ServedNetworks
 from entrust.trustmap import calibration_features
 from entrust.uncertainty import Hypotheses, entropy, label_maps, mix, pairwise_dice
 from training.baselines.features import fit_rival_temperature, rival_domain, rival_features, with_temperature
@@ -20,6 +21,7 @@ from training.baselines.rival import Rival
 from training.baselines.volume import predict_volume
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
+from training.fit_conflict import fit_conflict_shares, witnesses
 from training.fit_head import BACKGROUND_WEIGHT, CalibrationCase, HeadFit, fit_head
 from training.predict import predict_hypotheses
 from training.scorecard import Answer
@@ -47,16 +49,25 @@ class Raw:
     hypotheses: Hypotheses | None = None
 
 
-def ask_entrust(networks: EnTrustNetworks, task: Task, case: TrainingCase, *, seed: int = 0) -> Raw:
-    """Ask EnTrust, as the gateway does."""
+def ask_entrust(
+    networks: EnTrustNetworks | ServedNetworks,
+    task: Task,
+    case: TrainingCase,
+    *,
+    seed: int = 0,
+    num_hypotheses: int = NUM_HYPOTHESES,
+    probing: bool = True,
+) -> Raw:
+    """Ask EnTrust, as the gateway does: in ``task.num_steps`` steps, and ``probing`` or not."""
     found = predict_hypotheses(
         networks.enfuse,
         networks.denoiser,
         task,
         case,
-        num_hypotheses=NUM_HYPOTHESES,
+        num_hypotheses=num_hypotheses,
         num_steps=task.num_steps,
         seed=seed,
+        probing=probing,
     )
     return Raw(found.marginal, found.samples, found.conflict, found.pair_conflict, found)
 
@@ -94,6 +105,8 @@ class Calibration:
         head_iterations: How long it was fitted; 0 is the identity.
         interval_scale: Factor on the spread of the hypotheses' volumes; ``None`` without hypotheses.
         conflict_threshold: From which the conflict map means a conflict.
+        probe_share: Of the conflict map, see :func:`entrust.conflict.conflict_map`.
+        doubt_share: The same.
     """
 
     kappa: float
@@ -102,6 +115,20 @@ class Calibration:
     head_iterations: int
     interval_scale: float | None
     conflict_threshold: float = 0.5
+    probe_share: float = 0.0
+    doubt_share: float = 0.0
+
+    def with_witnesses(self, raw: Raw, task: Task) -> Raw:
+        """Return EnTrust's answer with the conflict map of these weights; a rival's as it is."""
+        found = raw.hypotheses
+        if found is None:
+            return raw
+        pairs = found.pair_conflict
+        if self.probe_share:
+            pulls = opposing_pull(task, found.probes, found.probe_marginals)
+            pairs = pair_evidence(pairs, pulls, self.probe_share, self.doubt_share)
+        conflict = witnesses(found, task).weighted(self.probe_share, self.doubt_share)
+        return replace(raw, conflict=conflict, pair_conflict=pairs)
 
 
 def lesion_volumes(labels: np.ndarray, level: int, voxel_ml: float) -> Float[np.ndarray, "k"]:
@@ -109,21 +136,24 @@ def lesion_volumes(labels: np.ndarray, level: int, voxel_ml: float) -> Float[np.
     return np.asarray((labels >= level).sum(axis=(-3, -2, -1)) * voxel_ml, dtype=np.float64)
 
 
+def fit_mixture(raws: Sequence[Raw], cases: Sequence[TrainingCase]) -> float:
+    """Return κ of EnTrust's answers about calibration cases, by likelihood in the foreground domain."""
+    domains = [rival_domain(raw.marginal, case) for raw, case in zip(raws, cases, strict=True)]
+    first, last = (
+        [np.moveaxis(p, 1, -1)[domain] for p, domain in zip(parts, domains, strict=True)]
+        for parts in (
+            [raw.marginal for raw in raws],
+            [raw.samples.mean(axis=0) for raw in raws if raw.samples is not None],
+        )
+    )
+    return round(fit_kappa(first, last, [c.label[d] for c, d in zip(cases, domains, strict=True)]), 3)
+
+
 def calibrate(
     raws: Sequence[Raw], cases: Sequence[TrainingCase], task: Task, lesion_level: int, fit: HeadFit
 ) -> Calibration:
     """Fit everything that a method's calibration cases are for."""
-    kappa = 1.0
-    if raws[0].hypotheses is not None:
-        domains = [rival_domain(raw.marginal, case) for raw, case in zip(raws, cases, strict=True)]
-        first, last = (
-            [np.moveaxis(p, 1, -1)[domain] for p, domain in zip(parts, domains, strict=True)]
-            for parts in (
-                [raw.marginal for raw in raws],
-                [raw.samples.mean(axis=0) for raw in raws if raw.samples is not None],
-            )
-        )
-        kappa = round(fit_kappa(first, last, [c.label[d] for c, d in zip(cases, domains, strict=True)]), 3)
+    kappa = 1.0 if raws[0].hypotheses is None else fit_mixture(raws, cases)
     mixtures = [mixture_of(raw, kappa) for raw in raws]
     temperature = fit_rival_temperature(mixtures, cases)
     prepared = [
@@ -144,12 +174,15 @@ def calibrate(
             [float(lesion_volumes(case.label, lesion_level, voxel)) for case in cases],
             estimates_ml=[float(lesion_volumes(m.argmax(axis=1), lesion_level, voxel)) for m in mixtures],
         )
-    threshold = 0.5
-    if all(raw.conflict is not None for raw in raws):
-        found = [raw.conflict.ravel() for raw in raws if raw.conflict is not None]
-        known = [case.conflict.ravel() for case in cases if case.conflict is not None]
-        threshold = float(best_overlap(np.concatenate(found), np.concatenate(known))[1])
-    return Calibration(kappa, temperature, head, iterations, scale, threshold)
+    threshold, probe_share, doubt_share = 0.5, 0.0, 0.0
+    known = [case.conflict for case in cases if case.conflict is not None]
+    if raws[0].hypotheses is not None:
+        asked = [witnesses(raw.hypotheses, task) for raw in raws if raw.hypotheses is not None]
+        probe_share, doubt_share, threshold = fit_conflict_shares(asked, known)
+    elif all(raw.conflict is not None for raw in raws):
+        found = np.concatenate([raw.conflict.ravel() for raw in raws if raw.conflict is not None])
+        threshold = float(best_overlap(found, np.concatenate([k.ravel() for k in known]))[1])
+    return Calibration(kappa, temperature, head, iterations, scale, threshold, probe_share, doubt_share)
 
 
 @torch.inference_mode()
@@ -167,6 +200,7 @@ def answers(
         spread: Whether hypotheses' agreement is the confidence in the case; else it is the sureness of the voxels
             that may be lesion.
     """
+    raw = calibration.with_witnesses(raw, task)
     mixture = mixture_of(raw, calibration.kappa)
     features = features_of(raw, task, calibration.kappa, case.presence)
     probability, error, _ = calibration.head(torch.from_numpy(features))

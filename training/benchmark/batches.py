@@ -8,16 +8,14 @@ of the world.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Float32
-from torch.nn import functional as F
 
 from entrust.slices import with_context
 from training.augment import Batch
+from training.benchmark.edits import Edit, contradict, smooth, unedited
 from training.benchmark.store import Stored
 
 
@@ -45,7 +43,7 @@ class Changes:
     noise: float = 0.08
     shading: float = 0.15
     shift: float = 0.2
-    edit: float = 0.3
+    edit: float = 0.5
 
 
 class PairSource:
@@ -69,16 +67,19 @@ class PairSource:
         """Return the batch of one iteration."""
         rng = np.random.default_rng([self.seed, iteration])
         pairs = [self._pair(rng) for _ in range(self.batch // 2)]
-        images, label, edited, presence = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        images, label, edited, shown, presence = (np.concatenate(part) for part in zip(*pairs, strict=True))
         return Batch(
             images=torch.from_numpy(images * presence),
             presence=torch.from_numpy(presence.copy()),
             label=torch.from_numpy(label.astype(np.int64)),
             edited=torch.from_numpy(edited),
+            shown=torch.from_numpy(shown),
         )
 
-    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Draw two neighbouring slices: images [2, m, z, s, s], label and edited [2, s, s], presence as images."""
+    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Draw two neighbouring slices: images [2, m, z, s, s], label and edited [2, s, s], shown [2, m, s, s],
+        presence as images.
+        """
         cfg, size = self.changes, self.changes.size
         disputed = len(self.disputed) and rng.random() < cfg.conflict_share
         n = int(self.disputed[rng.integers(len(self.disputed))] if disputed else rng.integers(len(self.cases.label)))
@@ -103,24 +104,25 @@ class PairSource:
             images = images[:, :, ::-1]
         stack = np.ascontiguousarray(images)
         cut = label[at][window]
-        stack, edited = self._recolour(rng, stack)
+        m = images.shape[1]
+        keep = np.ones(m, np.float32)
+        if rng.random() >= cfg.all_modalities:
+            keep = self.subsets[rng.integers(len(self.subsets))]
+        stack, edit = self._recolour(rng, stack, cut, keep > 0)
         turns, mirror = int(rng.integers(4)), rng.random() < 0.5
 
         def turn(x: np.ndarray) -> np.ndarray:
             x = np.rot90(x, turns, axes=(-2, -1))
             return np.ascontiguousarray(x[..., ::-1] if mirror else x)
 
-        m = images.shape[1]
-        keep = np.ones(m, np.float32)
-        if rng.random() >= cfg.all_modalities:
-            keep = self.subsets[rng.integers(len(self.subsets))]
         presence = with_context(np.ones((m, depth, 1, 1), np.float32), at, self.offsets) * keep[:, None, None, None]
         presence = np.broadcast_to(presence[:, :, ::-1] if upside_down else presence, stack.shape)
-        edited = edited * float(keep.sum() > 1.5)
-        return turn(stack), turn(cut), turn(edited), presence
+        return turn(stack), turn(cut), turn(edit.where), turn(edit.shown), presence
 
-    def _recolour(self, rng: np.random.Generator, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Change contrast, brightness, shading, noise, alignment of [2, m, z, s, s]; and edit one modality."""
+    def _recolour(
+        self, rng: np.random.Generator, x: np.ndarray, label: np.ndarray, usable: np.ndarray
+    ) -> tuple[np.ndarray, Edit]:
+        """Change contrast, brightness, shading, noise, alignment of [2, m, z, s, s]; and make modalities disagree."""
         cfg, (_, m, _, size, _) = self.changes, x.shape
         shape = (1, m, 1, 1, 1)
         x = x * rng.uniform(1 - cfg.gain, 1 + cfg.gain, shape) + rng.uniform(-cfg.offset, cfg.offset, shape)
@@ -129,52 +131,7 @@ class PairSource:
         if rng.random() < cfg.shift:
             victim, (dy, dx) = int(rng.integers(m)), rng.integers(-2, 3, 2)
             x[:, victim] = np.roll(x[:, victim], (dy, dx), axis=(-2, -1))
-        edited = np.zeros((2, size, size), np.float32)
-        if rng.random() < cfg.edit:
-            edited = contradict(rng, x)
+        edit = contradict(rng, x, label, usable) if rng.random() < cfg.edit else unedited(label, m)
         noise = cfg.noise * rng.random(shape) ** 2
         x = x + noise * rng.standard_normal(x.shape, dtype=np.float32)
-        return x.astype(np.float32), edited
-
-
-@cache
-def _basis(size: int, nodes: int) -> Float32[np.ndarray, "s n"]:
-    """Return Gaussian bumps around equidistant nodes, of rows that sum to 1."""
-    positions, centres = np.linspace(0, 1, size)[:, None], np.linspace(0, 1, nodes)[None]
-    bumps = np.exp(-0.5 * ((positions - centres) * (nodes - 1) / 0.6) ** 2)
-    return np.asarray(bumps / bumps.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def smooth(rng: np.random.Generator, size: int, nodes: int) -> Float32[np.ndarray, "s s"]:
-    """Return a smooth random field between -1 and 1."""
-    grid = rng.uniform(-1, 1, (nodes, nodes)).astype(np.float32)
-    return np.asarray(_basis(size, nodes) @ grid @ _basis(size, nodes).T)
-
-
-def contradict(rng: np.random.Generator, x: Float32[np.ndarray, "2 m z s s"]) -> Float32[np.ndarray, "2 s s"]:
-    """Make one modality contradict the others inside a blob, in place; return where that can be seen.
-
-    Neither the shapes (an ellipse with a wavy edge) nor the contrasts (a lesion's look moved elsewhere, or wiped out)
-    come from the generator of the world's own conflicts.
-    """
-    size, m = x.shape[-1], int(rng.integers(x.shape[1]))
-    yy, xx = np.mgrid[:size, :size].astype(np.float32)
-    centre, angle = rng.uniform(0.2, 0.8, 2) * size, rng.uniform(0, np.pi)
-    long, short = rng.uniform(3.0, 8.0, 2)
-    dy, dx = yy - centre[0], xx - centre[1]
-    u, v = dy * np.cos(angle) + dx * np.sin(angle), dx * np.cos(angle) - dy * np.sin(angle)
-    inside = np.hypot(u / long, v / short) + 0.3 * smooth(rng, size, 6) < 1.0
-    if inside.sum() < 12:
-        return np.zeros((2, size, size), np.float32)
-    edge = np.clip(F.avg_pool2d(torch.from_numpy(inside[None, None].astype(np.float32)), 3, 1, 1).numpy()[0, 0], 0, 1)
-    before = x[:, m].copy()
-    level = float(np.median(before))
-    if rng.random() < 0.5:  # as bright or as dark as something that is elsewhere in this image
-        low, high = np.quantile(before, [0.03, 0.97])
-        target = np.full_like(before, (low, high)[int(rng.integers(2))])
-        strength = rng.uniform(0.6, 1.1)
-    else:  # wiped out, as healthy as the surroundings
-        target, strength = np.full_like(before, level), 1.0
-    x[:, m] = before + strength * edge * (target - before)
-    change = np.abs(x[:, m, x.shape[2] // 2] - before[:, x.shape[2] // 2])
-    return np.asarray(change > 0.15, dtype=np.float32)
+        return x.astype(np.float32), edit

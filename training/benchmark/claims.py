@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from operator import ge, le, lt
 
 import numpy as np
 
@@ -53,7 +53,40 @@ class Claim:
     machine: str
 
 
-Check = Callable[[float], bool]
+Holds = Callable[[float, float], bool]
+"""(measured, bound) → whether the bar is met."""
+
+
+def judged(
+    claim: str,
+    task: str,
+    found: Estimate | None,
+    bar: str,
+    holds: Holds | None,
+    bound: float,
+    *,
+    against: str,
+    seeds: int,
+    machine: str,
+) -> Claim:
+    """Return a claim that is held against its bar.
+
+    Args:
+        claim: What is claimed.
+        task: A domain.
+        found: What was measured; ``None`` where nothing could be.
+        bar: What was asked, in words.
+        holds: Compares the value with the bound; ``None`` where nothing is asked, as of the truth itself.
+        bound: The bar's number.
+        against: The rival.
+        seeds: Training seeds.
+        machine: Where the networks were fitted.
+    """
+    value, low, high = (
+        (None, None, None) if found is None else (round(x, 4) for x in (found.value, found.low, found.high))
+    )
+    met = None if found is None or holds is None else bool(holds(found.value, bound))
+    return Claim(claim, task, value, low, high, bar, met, against, seeds, COMMAND, machine)
 
 
 def _compare(
@@ -124,28 +157,25 @@ class Judge:
             return None
         return _compare(self.scores, self.domain, splits or [TEST.name], OURS, theirs, name, kind)
 
-    def claim(self, claim: str, found: Estimate | None, bar: str, met: Check, against: str = "") -> Claim:
-        """Return one row."""
-        return Claim(
-            claim=claim,
-            task=self.domain,
-            value=None if found is None else round(found.value, 4),
-            low=None if found is None else round(found.low, 4),
-            high=None if found is None else round(found.high, 4),
-            bar=bar,
-            met=None if found is None else bool(met(found.value)),
-            against=against,
-            seeds=len(self.scores[self.domain][TEST.name]),
-            command=COMMAND,
-            machine=self.machine,
-        )
+    def claim(
+        self,
+        claim: str,
+        found: Estimate | None,
+        bar: str,
+        holds: Holds | None = None,
+        bound: float = 0.0,
+        against: str = "",
+    ) -> Claim:
+        """Return one row; see :func:`judged`."""
+        seeds = len(self.scores[self.domain][TEST.name])
+        return judged(claim, self.domain, found, bar, holds, bound, against=against, seeds=seeds, machine=self.machine)
 
     def accuracy(self) -> Iterator[Claim]:
         """Dice."""
         rival = self.best("dice", self.lines("+raw"), highest=True)
         for other, bar, least in ((rival, "≥ 0", 0.0), (ENSEMBLE, "≥ −.005", -0.005)):
             found = self.compared("dice", other, "difference")
-            yield self.claim("accuracy: Dice minus the rival's", found, bar, partial(ge, b=least), other)
+            yield self.claim("accuracy: Dice minus the rival's", found, bar, ge, least, other)
 
     def calibration(self) -> Iterator[Claim]:
         """ECE, Brier and NLL over the test and all shift splits."""
@@ -158,49 +188,47 @@ class Judge:
         ):
             found = self.compared(name, other, "ratio", self.every)
             yield self.claim(
-                f"calibration: {title} over the rival's, all splits", found, f"≤ {bar:.2f}", partial(le, b=bar), other
+                f"calibration: {title} over the rival's, all splits", found, f"≤ {bar:.2f}", le, bar, other
             )
+        floor = self.value(ORACLE, "ece.foreground")
+        yield self.claim("calibration: the truth's own ECE, on one label a case", floor, FLOOR)
 
     def joint(self) -> Iterator[Claim]:
         """Hypotheses as draws of the truth."""
         for other, bar in ((ENSEMBLE, 0.75), (SSN, 1.0)):
             found = self.compared("ged", other, "ratio")
-            yield self.claim("joint: GED over the rival's", found, f"≤ {bar:.2f}", partial(le, b=bar), other)
+            yield self.claim("joint: GED over the rival's", found, f"≤ {bar:.2f}", le, bar, other)
         for other in (SSN, NESTED, f"{ENTRUST}+nested"):
             for name, title in (("joint_state", "joint-state error"), ("volume_crps_ml", "volume CRPS in ml")):
                 found = self.compared(name, other, "difference")
-                yield self.claim(f"joint: {title} minus the rival's", found, "< 0", partial(lt, b=0.0), other)
-        yield self.claim("joint: coherence", self.value(OURS, "coherence"), "≥ .90", partial(ge, b=0.9))
-        yield self.claim("joint: the truth's own coherence", self.value(ORACLE, "coherence"), FLOOR, bool)
+                yield self.claim(f"joint: {title} minus the rival's", found, "< 0", lt, 0.0, other)
+        yield self.claim("joint: coherence", self.value(OURS, "coherence"), "≥ .90", ge, 0.9)
+        yield self.claim("joint: the truth's own coherence", self.value(ORACLE, "coherence"), FLOOR)
         error = self.value(OURS, "mode_frequency_error")
-        yield self.claim("joint: mode frequency error", error, "≤ .10", partial(le, b=0.1))
+        yield self.claim("joint: mode frequency error", error, "≤ .10", le, 0.1)
         yield self.claim(
-            "joint: the truth's own mode frequency error", self.value(ORACLE, "mode_frequency_error"), FLOOR, bool
+            "joint: the truth's own mode frequency error", self.value(ORACLE, "mode_frequency_error"), FLOOR
         )
 
     def where(self) -> Iterator[Claim]:
         """Errors of voxels and of cases."""
         found = self.compared("error_auroc", "ensemble+temperature", "difference")
-        yield self.claim(
-            "where: error AUROC minus the rival's", found, "≥ 0", partial(ge, b=0.0), "ensemble+temperature"
-        )
+        yield self.claim("where: error AUROC minus the rival's", found, "≥ 0", ge, 0.0, "ensemble+temperature")
         found = self.compared("aurc", ENSEMBLE, "difference")
-        yield self.claim("where: AURC minus the rival's", found, "≤ 0", partial(le, b=0.0), ENSEMBLE)
+        yield self.claim("where: AURC minus the rival's", found, "≤ 0", le, 0.0, ENSEMBLE)
 
     def why(self) -> Iterator[Claim]:
         """Conflicts."""
         entropy = f"{ENTRUST}+entropy"
         for kind in NEGATIVES:
             found = self.compared(f"conflict_aupr.against {kind}", entropy, "ratio")
-            yield self.claim(
-                f"why: AUPR of G over that of entropy, against {kind}", found, "≥ 2", partial(ge, b=2.0), entropy
-            )
-        yield self.claim("why: attribution to a pair", self.value(OURS, "attribution"), "≥ .90", partial(ge, b=0.9))
+            yield self.claim(f"why: AUPR of G over that of entropy, against {kind}", found, "≥ 2", ge, 2.0, entropy)
+        yield self.claim("why: attribution to a pair", self.value(OURS, "attribution"), "≥ .90", ge, 0.9)
         name = "conflict_aupr.off boundary"
         seen, unseen = self.value(OURS, name), self.value(OURS, name, "shift-conflict")
         least = 0.8 * seen.value if seen is not None else np.nan
         yield self.claim(
-            "why: AUPR of G on the unseen type and pair", unseen, f"≥ .8 of the seen: {least:.3f}", partial(ge, b=least)
+            "why: AUPR of G on the unseen type and pair", unseen, f"≥ .8 of the seen: {least:.3f}", ge, least
         )
 
     def intervals(self) -> Iterator[Claim]:
@@ -209,23 +237,8 @@ class Judge:
             "intervals: coverage of 90 % volume intervals",
             self.value(OURS, "covered"),
             ".87 to .93",
-            lambda v: 0.87 <= v <= 0.93,
+            lambda value, _: 0.87 <= value <= 0.93,
         )
-
-
-def ge(a: float, b: float) -> bool:
-    """At least."""
-    return a >= b
-
-
-def le(a: float, b: float) -> bool:
-    """At most."""
-    return a <= b
-
-
-def lt(a: float, b: float) -> bool:
-    """Less than."""
-    return a < b
 
 
 def claims(scores: Scores, machine: str) -> list[Claim]:

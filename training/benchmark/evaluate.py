@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from entrust.contract import Task
+from entrust.networks.release import ServedNetworks, load_release
 from entrust.uncertainty import entropy
 from training.baselines.rival import rivals
 from training.benchmark.answers import NUM_HYPOTHESES, Calibration, Raw, answers, ask_entrust, ask_rival, calibrate
@@ -62,7 +63,13 @@ class Method:
 
 
 def methods(
-    domain: str, seed: int, budget: Budget, folder: Path, extent: Extent, names: Sequence[str] | None = None
+    domain: str,
+    seed: int,
+    budget: Budget,
+    folder: Path,
+    extent: Extent,
+    names: Sequence[str] | None = None,
+    weights: Path | None = None,
 ) -> list[Method]:
     """Return EnTrust and the rivals of a seed, each calibrated on the same cases.
 
@@ -73,33 +80,65 @@ def methods(
         folder: See :func:`training.benchmark.fits.fit_piece`.
         extent: How many calibration cases.
         names: Only these; all if not given. Those whose fits are not finished are left out.
+        weights: Folder of released weights, to take EnTrust's networks from; its fit if not given.
     """
-    task, listed = world_task(domain), rivals(budget.widths)
-    world = get_domain(domain)
-    held = [make_case(world, CALIBRATION, i) for i in range(extent.calibration)]
+    held = calibration_cases(domain, extent)
     found = []
-    for name in names or (ENTRUST, *listed):
-        fits = rival_fits(name, seed) if name in listed else [(name, seed)]
-        if not all(finished(Piece(domain, *fit), budget, folder) for fit in fits):
-            continue
-        ask = _asker(name, domain, seed, budget, folder, task)
-        raws = [ask(case) for case in held]
-        calibration = calibrate(raws, [case.as_training_case() for case in held], task, world.lesion_level, budget.head)
-        found.append(Method(name, ask, calibration, raws[0].samples is not None))
+    for name in names or (ENTRUST, *rivals(budget.widths)):
+        ask = asker(name, domain, seed, budget, folder, weights)
+        if ask is not None:
+            found.append(calibrated(name, ask, held, budget))
     return found
 
 
-def _asker(name: str, domain: str, seed: int, budget: Budget, folder: Path, task: Task) -> Callable[[WorldCase], Raw]:
-    """Load or fit a method's networks and return how to ask them."""
-    listed = rivals(budget.widths)
+def calibration_cases(domain: str, extent: Extent) -> list[WorldCase]:
+    """Return the cases that every method of a domain is calibrated on."""
+    return [make_case(get_domain(domain), CALIBRATION, i) for i in range(extent.calibration)]
+
+
+def calibrated(name: str, ask: Callable[[WorldCase], Raw], held: Sequence[WorldCase], budget: Budget) -> Method:
+    """Ask a method about the calibration cases, and fit on its answers what they are for."""
+    world, raws = held[0].domain, [ask(case) for case in held]
+    cases = [case.as_training_case() for case in held]
+    calibration = calibrate(raws, cases, world_task(world.name), world.lesion_level, budget.head)
+    return Method(name, ask, calibration, raws[0].samples is not None)
+
+
+def asker(
+    name: str, domain: str, seed: int, budget: Budget, folder: Path, weights: Path | None = None
+) -> Callable[[WorldCase], Raw] | None:
+    """Return how to ask a method; ``None`` where its fits are not finished. See :func:`methods`."""
+    task, listed = world_task(domain), rivals(budget.widths)
     if name in listed:
-        modules: list[nn.Module] = [
-            fit_piece(Piece(domain, method, fit), budget, folder) for method, fit in rival_fits(name, seed)
-        ]
+        fits = [Piece(domain, *fit) for fit in rival_fits(name, seed)]
+        if not all(finished(piece, budget, folder) for piece in fits):
+            return None
+        modules: list[nn.Module] = [fit_piece(piece, budget, folder) for piece in fits]
         return lambda case: ask_rival(listed[name], modules, task, case.as_training_case(), seed=case.index)
-    networks = fit_piece(Piece(domain, name, seed), budget, folder)
-    assert isinstance(networks, EnTrustNetworks)  # noqa: S101
+    networks = entrust_networks(Piece(domain, name, seed), budget, folder, weights)
+    if networks is None:
+        return None
     return lambda case: ask_entrust(networks, task, case.as_training_case(), seed=case.index)
+
+
+def entrust_networks(
+    piece: Piece, budget: Budget, folder: Path, weights: Path | None = None
+) -> EnTrustNetworks | ServedNetworks | None:
+    """Return the networks of EnTrust, of its first stage or of an ablation; ``None`` where the fit is not finished.
+
+    Args:
+        piece: The fit.
+        budget: Of the fit.
+        folder: See :func:`training.benchmark.fits.fit_piece`.
+        weights: Folder of released weights, to take the released EnTrust from.
+    """
+    if weights is not None and piece.method == ENTRUST:
+        return load_release(world_task(piece.domain), weights / f"{piece.domain}.safetensors")
+    if not finished(piece, budget, folder):
+        return None
+    networks = fit_piece(piece, budget, folder)
+    assert isinstance(networks, EnTrustNetworks)  # noqa: S101
+    return networks
 
 
 def said(method: Method, case: WorldCase, task: Task) -> dict[str, Answer]:

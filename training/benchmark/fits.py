@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from training.baselines.rival import rivals
+from training.benchmark.ablations import ABLATIONS, Ablation
 from training.benchmark.batches import Changes, PairSource
 from training.benchmark.plan import (
-    BASE,
+    BASE_SUFFIX,
     ENTRUST,
     FEW_STEP_NOISE,
     NOISE,
@@ -17,22 +18,23 @@ from training.benchmark.plan import (
     SCHEDULE,
     Budget,
     Piece,
+    base_of,
     fit_config,
     hypotheses_stage,
 )
 from training.benchmark.store import stored
 from training.datasets.phantoms.world.case import get_domain
 from training.datasets.phantoms.world.splits import TRAIN
-from training.entrust_model import EnTrustNetworks, HypothesesLoss, SegDiffLoss
+from training.entrust_model import EnTrustNetworks, SegDiffLoss
 from training.fit import LossFunction, Progress, fit
-
-DONE = "done"
-"""Marks the folder of a finished fit."""
+from training.hypotheses_loss import HypothesesLoss
+from training.piece import DONE
 
 
 def finished(piece: Piece, budget: Budget, folder: Path) -> bool:
-    """Return whether a piece need not be fitted any more."""
-    return (folder / budget.name / piece.name / DONE).exists()
+    """Return whether a piece need not be fitted any more; a first stage is when what goes on from it is."""
+    whole = replace(piece, method=piece.method.removesuffix(BASE_SUFFIX))
+    return (folder / budget.name / whole.name / DONE).exists()
 
 
 def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | None = None) -> nn.Module:
@@ -44,7 +46,8 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
         folder: Holds the training cases of the domains, and a folder for each budget.
         progress: Hears the losses.
     """
-    config = fit_config(piece, budget)
+    ablation = ABLATIONS.get(piece.method.removesuffix(BASE_SUFFIX), Ablation("nothing is taken away"))
+    config = ablation.config(fit_config(piece, budget))
     domain = get_domain(piece.domain)
     torch.manual_seed(piece.seed)
     module: nn.Module
@@ -57,17 +60,18 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
         changes = replace(
             changes, edit=0.0
         )  # an edit teaches where modalities contradict each other, which no rival asks
-    elif piece.method == ENTRUST:
-        module = fit_piece(replace(piece, method=BASE), budget, folder, progress).train()
+    elif piece.method in (ENTRUST, *ABLATIONS):
+        module = fit_piece(replace(piece, method=base_of(piece.method)), budget, folder, progress).train()
         config = hypotheses_stage(config)
-        loss = HypothesesLoss(SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE))
+        loss = HypothesesLoss(config.denoiser.num_classes, SCHEDULE, FEW_STEP_NOISE)
         changes = replace(changes, edit=0.0)
     else:
         module = EnTrustNetworks(config)
-        loss = SegDiffLoss(config, SCHEDULE, NOISE, FEW_STEP_NOISE)
+        ablation.networks(module)
+        loss = SegDiffLoss(config, SCHEDULE, NOISE)
 
     def source() -> PairSource:
-        cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases or TRAIN.cases)
+        cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases)
         return PairSource(cases, offsets=OFFSETS, changes=changes, batch=budget.batch, seed=piece.seed)
 
     return fit(module, loss, source, config, folder / budget.name / piece.name, progress)

@@ -9,12 +9,16 @@ from entrust.noise import NoiseModel
 from entrust.schedule import Schedule
 from training.baselines.rival import RIVALS
 from training.baselines.unet import WIDTHS
+from training.benchmark.ablations import ABLATIONS
 from training.config import FitConfig
 from training.datasets.phantoms.world.case import get_domain
 from training.fit_head import HeadFit
 
 OFFSETS = (-1, 0, 1)
 """Context slices of every method."""
+
+ABLATED = ("lesion",)
+"""Domains in which EnTrust's ideas are taken away one by one."""
 
 SEEDS = (0, 1, 2)
 """Training seeds. The members of seed s's ensemble are fitted with seeds s … s + 4: seeds share members."""
@@ -32,7 +36,7 @@ class Budget:
         name: Of the folder.
         iterations: Optimiser steps.
         batch: Slices a step.
-        cases: Training cases; all if 0.
+        cases: Training cases: the published split, and how the generator goes on behind it.
         widths: U-Net widths of the rivals.
         trunk: EnFuse's.
         denoiser: SegDiff's.
@@ -42,7 +46,7 @@ class Budget:
     name: str = "full"
     iterations: int = 2400
     batch: int = 16
-    cases: int = 0
+    cases: int = 6000
     widths: tuple[int, ...] = WIDTHS
     trunk: tuple[int, ...] = (16, 32, 48, 64)
     denoiser: tuple[int, ...] = (24, 40, 56)
@@ -85,8 +89,13 @@ class Piece:
 
 
 ENTRUST = "entrust"
-BASE = "entrust-base"
-"""Its first stage: the diffusion model."""
+BASE_SUFFIX = "-base"
+"""Of the first stage of EnTrust and of its ablations: the diffusion model."""
+
+
+def base_of(method: str) -> str:
+    """Return the name of a method's first stage."""
+    return method + BASE_SUFFIX
 
 
 def hypotheses_stage(config: FitConfig) -> FitConfig:
@@ -95,9 +104,6 @@ def hypotheses_stage(config: FitConfig) -> FitConfig:
         config,
         iterations=config.iterations * 5 // 8,
         learning_rate=2e-3,
-        joint=0.03,
-        joint_samples=4,
-        bias=0.1,
         seed=config.seed + 101,
     )
 
@@ -109,14 +115,15 @@ def rival_fits(name: str, seed: int) -> list[tuple[str, int]]:
 
 
 def pieces(domains: tuple[str, ...], seeds: tuple[int, ...] = SEEDS) -> list[Piece]:
-    """Return every fit of the table once, in the order in which the table fills: seed, domain, method."""
+    """Return every fit of the tables once, in the order in which they fill: seed, domain, method; ablations last."""
+    ablated = [Piece(d, m, s) for s in seeds for d in domains if d in ABLATED for m in ABLATIONS]
     listed = [
         Piece(domain, method, fit)
         for seed in seeds
         for domain in domains
         for method, fit in [(ENTRUST, seed), *(pair for name in RIVALS for pair in rival_fits(name, seed))]
     ]
-    return list(dict.fromkeys(listed))
+    return list(dict.fromkeys(listed + ablated))
 
 
 def fit_config(piece: Piece, budget: Budget) -> FitConfig:
@@ -129,7 +136,6 @@ def fit_config(piece: Piece, budget: Budget) -> FitConfig:
         batch=budget.batch,
         seed=piece.seed,
         phantom_share=0.0,
-        joint=0.01,
         mask_edits=True,
         enfuse=EnFuseConfig(m, c, len(OFFSETS), trunk=budget.trunk),
         denoiser=SegDiffConfig(c, widths=budget.denoiser),

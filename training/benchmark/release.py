@@ -54,9 +54,15 @@ def release_domain(domain: str, seed: int, budget: Budget, folder: Path, weights
             kappa=fitted.kappa,
             volume_interval_scale=round(fitted.interval_scale or 1.0, 3),
             conflict_threshold=round(fitted.conflict_threshold, 3),
+            probe_share=fitted.probe_share,
+            doubt_share=fitted.doubt_share,
         ),
         facts={
-            "data": {"name": "ConflictWorld", "version": WORLD_VERSION, "phantoms": "1000 to train, no patient"},
+            "data": {
+                "name": "ConflictWorld",
+                "version": WORLD_VERSION,
+                "phantoms": f"{budget.cases} to train",
+            },
             "licence": "Apache-2.0",
             "splits": {"calibration": [case.name for case in complete]},
             "config": {"first_stage": asdict(config), "hypotheses_stage": asdict(hypotheses_stage(config))},

@@ -1,7 +1,6 @@
 """Tables and plots of the benchmark, from kept scores alone."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from training.benchmark.claims import FLOOR, OURS, Claim, claims
 from training.benchmark.kept import Scores, lines_of, number, read
 from training.benchmark.plan import ENTRUST
 from training.benchmark.plots import plot_all
+from training.benchmark.tables import registry
 from training.datasets.phantoms.world.case import DOMAINS
 from training.datasets.phantoms.world.splits import SPLITS, TEST
 
@@ -75,10 +75,8 @@ def write_report(folder: Path, docs: Path) -> str:
         folder: Kept scores.
         docs: The documentation's folder.
     """
-    scores = read(folder)
-    facts = folder / "machine.txt"
-    machine = facts.read_text().strip() if facts.exists() else platform.processor() or platform.machine()
-    rows = claims(scores, machine)
+    scores, further = read(folder), registry.read(folder)
+    rows = claims(scores, registry.machine_of(folder)) + [row for _, _, found in further for row in found]
     parts = [claims_table(rows)]
     for domain, splits in scores.items():
         if TEST.name in splits:
@@ -92,6 +90,8 @@ def write_report(folder: Path, docs: Path) -> str:
             lines = tuple(line for line in key if line in found)
             parts.append(shift_table(scores, domain, "ece.foreground", lines))
             parts.append(shift_table(scores, domain, "dice", lines))
+    for domain, told, _ in further:
+        parts += [f"### {DOMAINS[domain].title}: further tables", *told]
     text = "\n\n".join(parts)
     page = docs / "benchmarks.md"
     before = page.read_text()

@@ -26,29 +26,28 @@ class Stored:
     conflict: Bool[np.ndarray, "n d h w"]
 
 
-def stored(folder: Path, domain: str, split: Split, num: int | None = None) -> Stored:
+def stored(folder: Path, domain: str, split: Split, num: int) -> Stored:
     """Return the first ``num`` cases of a split, from disk where they were made before.
 
     Args:
         folder: Where arrays are kept; a few hundred megabytes a domain.
         domain: Name of a domain.
         split: A split whose images are complete.
-        num: How many cases; all if not given.
+        num: How many cases; they may go on behind the split's own number.
     """
-    num = num or split.cases
     home = folder / domain
     paths = {part: home / f"{split.name}-{num}-{part}.npy" for part in ("images", "label", "conflict")}
     if not all(path.exists() for path in paths.values()):
         home.mkdir(parents=True, exist_ok=True)
-        cases = [make_case(get_domain(domain), split, i).as_training_case() for i in range(num)]
-        parts = {
-            "images": np.stack([c.images for c in cases]).astype(np.float16),
-            "label": np.stack([c.label for c in cases]),
-            "conflict": np.stack([c.conflict for c in cases if c.conflict is not None]),
-        }
+        world = get_domain(domain)
+        shape, kinds = (num, *world.shape), {"images": np.float16, "label": np.uint8, "conflict": np.bool_}
+        shapes = dict.fromkeys(paths, shape) | {"images": (num, len(world.channels), *world.shape)}
+        partial = {part: path.with_suffix(".part") for part, path in paths.items()}
+        arrays = {p: np.lib.format.open_memmap(partial[p], "w+", np.dtype(kinds[p]), shapes[p]) for p in paths}
+        for i in range(num):
+            case = make_case(world, split, i).as_training_case()
+            arrays["images"][i], arrays["label"][i], arrays["conflict"][i] = case.images, case.label, case.conflict
         for part, path in paths.items():
-            partial = path.with_suffix(".part")
-            with partial.open("wb") as file:
-                np.save(file, parts[part])
-            os.replace(partial, path)
+            arrays[part].flush()
+            os.replace(partial[part], path)
     return Stored(**{part: np.load(path, mmap_mode="r") for part, path in paths.items()})

@@ -98,8 +98,8 @@ def trust_map_of(
     shifts = probe_shifts(task, hypotheses.probes, hypotheses.probe_marginals)
     features = calibration_features(task, hypotheses, shifts, constants, case.presence)
     probability, error_probability, _ = head(torch.from_numpy(features))
-    imaged = np.asarray(case.presence.any(axis=0))
-    return build_trust_map(task, hypotheses, shifts, probability.numpy(), error_probability[:, 0].numpy(), imaged)
+    error, imaged = error_probability[:, 0].numpy(), np.asarray(case.presence.any(axis=0))
+    return build_trust_map(task, hypotheses, shifts, constants, probability.numpy(), error, imaged)
 
 
 def _available(run: Run, case: TrainingCase) -> str:

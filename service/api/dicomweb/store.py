@@ -1,6 +1,5 @@
 """STOW-RS: ``POST /studies[/{study}]`` (PS3.18 10.5)."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -8,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from fastapi import APIRouter, Request
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -18,6 +16,7 @@ from service import audit
 from service.api.dicomweb.behind import Behind, Kept, Root
 from service.api.http.body import batches, drain
 from service.api.http.doors import DICOMWEB, DICOMWEB_ROOT
+from service.api.http.multipart import Parts
 from service.api.http.negotiation import negotiate
 from service.archive import Archive, Entry
 from service.archive.status import NOT_AS_ANNOUNCED, STATUSES
@@ -105,8 +104,6 @@ async def _store(request: Request, gateway: Gateway, archive: Archive, root: str
 async def _receive(
     request: Request, gateway: Gateway, archive: Archive, boundary: bytes, study_uid: str, limits: UploadLimits
 ) -> Answer:
-    if not boundary:
-        raise InvalidInputError("The multipart body names no boundary.", fix=_FIX)
     answer = Answer()
 
     def record(outcome: str, size_bytes: int, seconds: float) -> None:
@@ -115,30 +112,11 @@ async def _receive(
         )
 
     received = audit.Reception()
-    parts = _Parts(archive, study_uid, limits.max_files, answer, record, received)
+    parts = _Instances(archive, study_uid, limits.max_files, answer, record, received)
     try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": parts.begin,
-                "on_header_field": parts.header_field,
-                "on_header_value": parts.header_value,
-                "on_header_end": parts.header_end,
-                "on_part_data": parts.data,
-                "on_part_end": parts.end,
-                "on_end": parts.finish,
-            },
-        )
-        async for piece in batches(request, limits):
-            await asyncio.to_thread(parser.write, piece)
-        parser.finalize()
-    except FormParserError:
-        raise InvalidInputError("The multipart body is malformed.", fix=_FIX) from None
+        await parts.take(batches(request, limits), boundary, fix=_FIX)
     finally:
-        parts.close()
         received.end()
-    if not parts.complete:
-        raise InvalidInputError("The multipart body ends too early.", fix="Send it again, to the last boundary.")
     if not parts.count:
         raise InvalidInputError("The request holds no instance.", fix=_FIX)
     refused = len(answer.failed) + len(answer.unread)
@@ -146,8 +124,8 @@ async def _receive(
     return answer
 
 
-class _Parts:
-    """Takes the multipart parser's callbacks: each part becomes a file, and is kept or refused by itself."""
+class _Instances(Parts):
+    """Each part becomes a file, and is kept or refused by itself."""
 
     def __init__(
         self,
@@ -158,7 +136,7 @@ class _Parts:
         record: Callable[[str, int, float], None],
         received: audit.Reception,
     ) -> None:
-        self.complete = False
+        super().__init__()
         self.count = 0
         self._archive = archive
         self._study_uid = study_uid
@@ -166,8 +144,6 @@ class _Parts:
         self._answer = answer
         self._record = record
         self._received = received
-        self._headers: dict[bytes, bytes] = {}
-        self._field = self._value = b""
         self._open = contextlib.ExitStack()
         self._file: IO[bytes] | None = None
         self._started = 0.0
@@ -180,19 +156,8 @@ class _Parts:
                 details={"limit_files": self._max_parts},
             )
         self.count += 1
-        self._headers = {}
         self._started = time.perf_counter()
         self._file = self._open.enter_context(self._archive.incoming())
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def header_end(self) -> None:
-        self._headers[self._field.lower()] = self._value
-        self._field = self._value = b""
 
     def data(self, data: bytes, start: int, end: int) -> None:
         if self._file is not None:
@@ -204,7 +169,7 @@ class _Parts:
         size_bytes, outcome = self._file.tell(), "stored"
         entry: Entry | None = None
         try:
-            media_type, _ = parse_options_header(self._headers.get(b"content-type", PART_TYPE.encode()))
+            media_type, _ = parse_options_header(self.headers.get(b"content-type", PART_TYPE.encode()))
             if media_type.lower() != PART_TYPE.encode():
                 raise UnsupportedMediaError("A part is no DICOM file.", fix=_FIX)
             entry = self._archive.read(self._file)
@@ -226,9 +191,6 @@ class _Parts:
         finally:
             self.close()
             self._record(outcome, size_bytes, time.perf_counter() - self._started)
-
-    def finish(self) -> None:
-        self.complete = True
 
     def close(self) -> None:
         self._open.close()

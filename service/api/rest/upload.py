@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from entrust.errors import InvalidInputError, TooLargeError, UnsupportedMediaError
 from service.api.http.body import batches, drain
+from service.api.http.multipart import Parts
 from service.intake.upload import FIELD_NAME, STUDY, Upload, UploadLimits
 
 RAW_MEDIA_TYPES = ("application/zip", "application/dicom")
@@ -45,7 +45,8 @@ async def receive(request: Request, limits: UploadLimits, *, text_fields: frozen
         if kind in RAW_MEDIA_TYPES:
             await _receive_raw(chunks, upload, limits)
         elif kind in MULTIPART_MEDIA_TYPES:
-            await _receive_multipart(chunks, upload, options.get(b"boundary", b""), text_fields, limits)
+            form = _Form(upload, text_fields, limits)
+            await form.take(chunks, options.get(b"boundary", b""), fix="Let your HTTP library build body and header.")
         else:
             raise UnsupportedMediaError(
                 "The body's media type is not taken here.",
@@ -75,68 +76,24 @@ async def _receive_raw(chunks: AsyncIterator[bytes], upload: Upload, limits: Upl
         raise InvalidInputError("The body is empty.", fix="Send the study as the body, or use multipart/form-data.")
 
 
-async def _receive_multipart(
-    chunks: AsyncIterator[bytes], upload: Upload, boundary: bytes, text_fields: frozenset[str], limits: UploadLimits
-) -> None:
-    if not boundary:
-        raise InvalidInputError("The multipart body names no boundary.", fix="Let your HTTP library set the header.")
-    sink = _Parts(upload, text_fields, limits)
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": sink.begin,
-                "on_header_field": sink.header_field,
-                "on_header_value": sink.header_value,
-                "on_header_end": sink.header_end,
-                "on_headers_finished": sink.headers_finished,
-                "on_part_data": sink.data,
-                "on_part_end": sink.end,
-                "on_end": sink.finish,
-            },
-        )
-        async for chunk in chunks:
-            await asyncio.to_thread(parser.write, chunk)
-        parser.finalize()
-    except FormParserError:
-        raise InvalidInputError("The multipart body is malformed.", fix="Let your HTTP library build it.") from None
-    finally:
-        sink.close()
-    if not sink.complete:
-        raise InvalidInputError("The multipart body ends too early.", fix="Send it again, to the last boundary.")
-
-
-class _Parts:
-    """Takes the multipart parser's callbacks: text fields to memory, files to the folder."""
+class _Form(Parts):
+    """Text fields go to memory, files to the folder."""
 
     def __init__(self, upload: Upload, text_fields: frozenset[str], limits: UploadLimits) -> None:
-        self.complete = False
+        super().__init__()
         self._upload = upload
         self._text_fields = text_fields
         self._limits = limits
-        self._headers: dict[bytes, bytes] = {}
-        self._field = b""
-        self._value = b""
         self._name = ""
         self._text = bytearray()
         self._file: IO[bytes] | None = None
 
     def begin(self) -> None:
-        self._headers, self._name = {}, ""
+        self._name = ""
         self._text.clear()
 
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def header_end(self) -> None:
-        self._headers[self._field.lower()] = self._value
-        self._field = self._value = b""
-
     def headers_finished(self) -> None:
-        disposition, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        disposition, options = parse_options_header(self.headers.get(b"content-disposition", b""))
         # A part of multipart/related has no name; it can only be a piece of the study.
         name = options.get(b"name", b"" if disposition == b"form-data" else STUDY.encode()).decode("latin-1")
         if not FIELD_NAME.fullmatch(name):
@@ -169,9 +126,6 @@ class _Parts:
                 self._upload.fields[self._name] = self._text.decode()
             except UnicodeDecodeError:
                 raise InvalidInputError("A parameter is not UTF-8 text.") from None
-
-    def finish(self) -> None:
-        self.complete = True
 
     def close(self) -> None:
         if self._file is not None:

@@ -56,6 +56,8 @@ def test_every_setting_can_be_set_or_is_the_charts_own() -> None:
         ("settings.job.max_queued=3", "job"),
         ("settings.rest.host=127.0.0.1", "host"),
         ("settings.triton.url=elsewhere:8001", "url"),
+        ("settings.archive.folder=/tmp", "folder"),
+        ("archive.size=much", "size"),
         ("triton.placement=elsewhere", "placement"),
         ("gateway.image.tag=latest", "tag"),
         ("gateway.replica=3", "replica"),
@@ -79,6 +81,9 @@ def test_a_wrong_value_fails_the_lint(setting: str, complaint: str) -> None:
         ("triton.models.source=s3,triton.models.s3.url=s3://a/b", "extraEgress"),
         ("settings.tls.client_ca_file=/etc/ca.crt", "client_ca_file"),
         ("autoscaling.mode=hpa,autoscaling.minReplicas=5", "minReplicas"),
+        ("dimse.enabled=true", "archive.enabled"),
+        ("archive.enabled=true,gateway.replicas=2", "gateway.replicas"),
+        ("archive.enabled=true,autoscaling.mode=keda", "autoscaling.mode"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(values: str, complaint: str) -> None:

@@ -117,6 +117,14 @@ def test_production_takes_named_clients_alone() -> None:
     assert not reaches(found, CLIENT, GATEWAY, 8080, "elsewhere")
 
 
+def test_clients_reach_the_storage_scp_where_there_is_one() -> None:
+    named = "--set-string=networkPolicy.clients[0].podSelector.matchLabels.entrust-client=true"
+    found = chart.manifests(*chart.VALUE_SETS["archive"], named)
+    assert reaches(found, CLIENT, GATEWAY, 11112)
+    assert not reaches(found, STRANGER, GATEWAY, 11112)
+    assert not reaches(chart.manifests(), CLIENT, GATEWAY, 11112)
+
+
 def test_gateway_and_triton_reach_the_collector_of_traces() -> None:
     found = chart.manifests(*chart.VALUE_SETS["traced"])
     for pod in (GATEWAY, TRITON):

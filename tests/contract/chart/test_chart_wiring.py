@@ -9,7 +9,7 @@ import yaml
 
 from deploy.helm.chart import CHART
 from service.api.rest import health
-from service.app import CLOSE_SECONDS
+from service.api.rest.listener import CLOSE_SECONDS
 from service.settings import Settings, load_settings
 from service.shared_memory import FOLDER
 from service.triton.installation import PROJECT
@@ -104,6 +104,35 @@ def test_grpc_is_off_where_it_is_not_enabled(monkeypatch: pytest.MonkeyPatch) ->
     gateway = chart.container(chart.manifests("--set=rpc.enabled=false"), "gateway")
     assert {port["name"] for port in gateway["ports"]} == {"http"}
     assert not settings_of(gateway, monkeypatch).rpc.enabled
+
+
+def test_the_archive_lies_on_a_volume_that_outlives_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = chart.manifests(*chart.VALUE_SETS["archive"])
+    gateway = chart.container(found, "gateway")
+    settings = settings_of(gateway, monkeypatch)
+    (mount,) = [mount for mount in gateway["volumeMounts"] if mount["mountPath"] == str(settings.archive.folder)]
+    (deployment,) = chart.of_kind(found, "Deployment")
+    (volume,) = [v for v in deployment["spec"]["template"]["spec"]["volumes"] if v["name"] == mount["name"]]
+    (claim,) = chart.of_kind(found, "PersistentVolumeClaim")
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}, "two gateways would meet on one archive"
+    given = chart.manifests(*chart.VALUE_SETS["archive"], "--set=archive.existingClaim=scans")
+    assert not chart.of_kind(given, "PersistentVolumeClaim")
+    (volume,) = [v for v in next(chart.pods(given))[2]["volumes"] if v["name"] == mount["name"]]
+    assert volume["persistentVolumeClaim"] == {"claimName": "scans"}
+
+
+def test_a_pacs_reaches_the_storage_scp_where_it_is_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = chart.manifests(*chart.VALUE_SETS["archive"], "--set=dimse.port=4242")
+    gateway = chart.container(found, "gateway")
+    settings = settings_of(gateway, monkeypatch)
+    assert (settings.dimse.enabled, settings.dimse.host, settings.dimse.port) == (True, "0.0.0.0", 4242)  # noqa: S104
+    assert {"name": "dimse", "containerPort": 4242} in gateway["ports"]
+    (service,) = [s for s in chart.of_kind(found, "Service") if s["metadata"]["name"] == "demo-entrust"]
+    assert {"name": "dimse", "port": 4242, "targetPort": "dimse"} in service["spec"]["ports"]
+    without = chart.manifests("--set=archive.enabled=true")
+    assert not settings_of(chart.container(without, "gateway"), monkeypatch).dimse.enabled
 
 
 def test_tls_and_tokens_reach_all_who_call(monkeypatch: pytest.MonkeyPatch) -> None:

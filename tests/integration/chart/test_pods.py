@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from service.app import CLOSE_SECONDS
+from service.api.rest.listener import CLOSE_SECONDS
 from service.triton.processes import stubs
 from tests.factories import chart
 from tests.factories.studies import dicom_zip

@@ -1,17 +1,22 @@
 """Receivers that are down, slow, silent or strict: nothing is lost, and nobody storms."""
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
 from deploy.orthanc.server import Orthanc
+from deploy.prometheus.server import free_port
 from entrust.errors import DeliveryFailedError, DeliveryRefusedError, EnTrustError
-from service.delivery import is_transient
+from service.delivery import InstanceRef, is_transient
 from service.delivery.gate import FAILURES
+from service.delivery.stow import StowSender
+from service.delivery.targets import Confirmation, StowTarget
 from tests.factories.deliveries import Parcel, Round, dimse, stow, write_parcel
 from tests.servers.line import Line, OpenLine
 from tests.servers.orthanc import StartOrthanc
@@ -114,6 +119,26 @@ async def test_slow_is_served_and_silent_is_given_up(
             with pytest.raises(DeliveryFailedError, match="does not answer") as caught:
                 await stage
             assert is_transient(caught.value)
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the files of a folder that this process holds open."""
+    opened = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if os.path.lexists(entry)]
+    return [path.name for path in opened if path.is_relative_to(folder)]
+
+
+async def test_a_connection_that_breaks_leaves_no_file_open(tmp_path: Path, open_line: OpenLine) -> None:
+    file = tmp_path / "instance.dcm"
+    with file.open("wb") as made:
+        made.truncate(64 << 20)  # more than the network takes before it breaks
+    ref = InstanceRef(file, SegmentationStorage, "1.2.3.1", "1.2.3", "1.2", ExplicitVRLittleEndian)
+    async with open_line(free_port()) as line:
+        line.state = "cut"
+        url = f"http://127.0.0.1:{line.port}/dicom-web"
+        sender = StowSender(StowTarget(name="pacs", confirmation=Confirmation.NONE, url=url))
+        with pytest.raises(DeliveryFailedError, match="does not answer") as caught:
+            await sender.send(ref.study_uid, [ref])
+    assert open_files(tmp_path) == [], caught  # whoever keeps the error does not keep the file
 
 
 async def test_wrong_credentials_are_a_dead_letter(start_orthanc: StartOrthanc, parcel: Parcel, tmp_path: Path) -> None:

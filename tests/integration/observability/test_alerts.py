@@ -64,6 +64,7 @@ WEEK: dict[str, Series] = {
     'entrust_jobs_accepted_total{instance="a",task="oncology",priority="routine"}': stays(5),
     'entrust_studies{instance="a",state="failed"}': stays(1),
     'entrust_studies_oldest_queued_seconds{instance="a"}': stays(7200),
+    'entrust_archive_free_ratio{instance="a"}': stays(0.1),
     'entrust_delivery_targets_down{instance="a",target="pacs"}': stays(1),
     'entrust_delivery_attempts_total{instance="a",target="pacs",stage="deliver",outcome="refused"}': grows(1),
     WORKING_HOURS: stays(1),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from entrust.conflict import ProbeShifts, probe_plan, probe_shifts
+from entrust.conflict import ProbeShifts, opposing_pull, probe_plan, probe_shifts
 from entrust.contract import ONCOLOGY, FittedConstants
 from entrust.trustmap import build_trust_map, calibration_features
 from entrust.uncertainty import Hypotheses, decompose, entropy, mix, pairwise_dice, softmax
@@ -82,7 +82,7 @@ def test_the_map_joins_answer_and_reasons(
     hypotheses: Hypotheses, shifts: ProbeShifts, rng: np.random.Generator
 ) -> None:
     probability, error = random_softmax(rng), rng.random((D, H, W), dtype=np.float32)
-    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error, np.ones((D, H, W), bool))
+    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, CONSTANTS, probability, error, np.ones((D, H, W), bool))
     np.testing.assert_array_equal(trust.probability, np.moveaxis(probability, 1, 0))
     assert trust.label_map.dtype == np.uint8
     np.testing.assert_array_equal(trust.label_map, probability[:, 1] > probability[:, 0])
@@ -99,8 +99,8 @@ def test_where_nothing_was_acquired_there_is_background_and_no_doubt(
     probability, error = random_softmax(rng), rng.random((D, H, W), dtype=np.float32)
     imaged = np.ones((D, H, W), bool)
     imaged[:, : H // 2] = False
-    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error, imaged)
-    whole = build_trust_map(ONCOLOGY, hypotheses, shifts, probability, error, np.ones((D, H, W), bool))
+    trust = build_trust_map(ONCOLOGY, hypotheses, shifts, CONSTANTS, probability, error, imaged)
+    whole = build_trust_map(ONCOLOGY, hypotheses, shifts, CONSTANTS, probability, error, np.ones((D, H, W), bool))
     np.testing.assert_allclose(trust.probability.sum(axis=0), 1.0, rtol=1e-5)
     assert not trust.label_map[~imaged].any()
     assert not trust.hypothesis_label_maps[:, ~imaged].any()
@@ -108,3 +108,20 @@ def test_where_nothing_was_acquired_there_is_background_and_no_doubt(
         assert not getattr(trust, name)[~imaged].any()
         np.testing.assert_array_equal(getattr(trust, name)[imaged], getattr(whole, name)[imaged])
     np.testing.assert_array_equal(trust.label_map[imaged], whole.label_map[imaged])
+
+
+def test_the_map_weighs_its_witnesses_as_the_constants_say(
+    hypotheses: Hypotheses, shifts: ProbeShifts, rng: np.random.Generator
+) -> None:
+    probability, error, imaged = random_softmax(rng), rng.random((D, H, W), dtype=np.float32), np.ones((D, H, W), bool)
+    gate = build_trust_map(ONCOLOGY, hypotheses, shifts, CONSTANTS, probability, error, imaged)
+    np.testing.assert_array_equal(gate.conflict, hypotheses.conflict)
+    np.testing.assert_array_equal(gate.pair_conflict, hypotheses.pair_conflict)
+    asked = FittedConstants(probe_share=0.5, doubt_share=0.5)
+    probed = build_trust_map(ONCOLOGY, hypotheses, shifts, asked, probability, error, imaged)
+    doubt = entropy(hypotheses.marginal, axis=1) / np.log(2)
+    np.testing.assert_allclose(
+        probed.conflict, np.sqrt(shifts.leave_one_out.max(axis=0) / np.log(2) * doubt), rtol=1e-4
+    )
+    pulls = opposing_pull(ONCOLOGY, hypotheses.probes, hypotheses.probe_marginals)
+    np.testing.assert_allclose(probed.pair_conflict, pulls)

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from entrust.errors import InvalidInputError
-from service.settings import OBJECTS, Settings, load_settings
+from service.settings import Settings, load_settings
+from service.settings.peers import OBJECTS
 
 
 @pytest.fixture(autouse=True)

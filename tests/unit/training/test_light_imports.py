@@ -92,7 +92,8 @@ from training.config import FitConfig
 from training.fit import fit
 
 rival, images = rivals(SMALL_WIDTHS)["ssn"], torch.zeros(2, 2, 1, 16, 16)
-batch = Batch(images, torch.ones_like(images), torch.zeros(2, 16, 16, dtype=torch.int64), torch.zeros(2, 16, 16))
+label = torch.zeros(2, 16, 16, dtype=torch.int64)
+batch = Batch(images, torch.ones_like(images), label, torch.zeros(2, 16, 16), label[:, None].expand(2, 2, 16, 16))
 folder = pathlib.Path(tempfile.mkdtemp(dir=sys.argv[3]))
 module = fit(rival.build(2, 2, 1), rival.loss, lambda: lambda _: batch, FitConfig(iterations=4), folder)
 rival.predict([module], images, torch.ones_like(images), num_hypotheses=2, seed=0)

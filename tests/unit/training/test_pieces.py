@@ -1,5 +1,6 @@
 """A long computation is done in pieces: each once, in order, resumable, and one that fails stops no other."""
 
+import io
 import json
 import time
 from dataclasses import replace
@@ -15,6 +16,8 @@ from entrust.errors import InvalidInputError
 from training import gpu
 from training.augment import BatchSource
 from training.baselines.rival import RIVALS
+from training.benchmark import plan
+from training.benchmark.fits import finished, fit_piece
 from training.config import AugmentConfig, FitConfig
 from training.datasets.case import TrainingCase
 from training.datasets.packed import write_pack
@@ -133,16 +136,28 @@ def test_a_piece_fits_from_the_archive_and_leaves_what_can_be_taken_away(archive
 
 
 def test_every_fit_that_rivals_need_is_a_piece(archive: Path) -> None:
-    names = {piece.name for piece in gpu.pieces(archive)}
-    for name, rival in RIVALS.items():
-        for seed in gpu.SEEDS:
-            for member in gpu.member_seeds(name, seed):
-                assert f"seed{member}/oncology/fold3/{rival.fitted_as}" in names
-    for seed in gpu.SEEDS:
-        assert {f"seed{seed}/oncology/release/{m}" for m in ("entrust", "entrust+conflict")} <= names
-    members = [m for seed in gpu.SEEDS for m in gpu.member_seeds("ensemble", seed)]
-    assert len(set(members)) == len(members), "ensembles share no member"
-    assert gpu.pieces(None) == []
+    names = [piece.name for piece in gpu.pieces(archive)]
+    assert len(set(names)) == len(names)
+    for seed in plan.SEEDS:
+        for method, fit in [pair for name in RIVALS for pair in plan.rival_fits(name, seed)]:
+            assert f"seed{fit}/oncology/fold3/{method}" in names
+            assert f"world/full/cardiac/{method}-{fit}" in names
+        assert {f"seed{seed}/oncology/release/{m}" for m in ("entrust", "entrust+conflict")} <= set(names)
+        stages = [f"world/full/brain/{method}-{seed}" for method in (plan.base_of(plan.ENTRUST), plan.ENTRUST)]
+        assert names.index(stages[0]) < names.index(stages[1])
+    assert {piece.name.split("/")[0] for piece in gpu.pieces(None)} == {"world"}, "phantoms need no patients"
+
+
+def test_fits_of_the_world_are_the_benchmarks_own(tmp_path: Path) -> None:
+    wanted = plan.Piece("lesion", plan.ENTRUST, 0)
+    listed = [p for p in gpu.world_pieces((0,), plan.QUICK) if p.name.endswith(("lesion/entrust-base-0", wanted.name))]
+    progress = run_pieces(listed, tmp_path / "work", tmp_path / "out", LONG)
+    assert len(progress.finished) == 2, progress.failed
+    assert finished(wanted, plan.QUICK, tmp_path / "out" / "world")
+    before = (tmp_path / "out" / "world" / "quick" / wanted.name / "checkpoint.pt").read_bytes()
+    module = fit_piece(wanted, plan.QUICK, tmp_path / "out" / "world")  # loads, fits nothing
+    state = torch.load(io.BytesIO(before), weights_only=True)["mean"]
+    assert all(torch.equal(value, state[f"module.{name}"]) for name, value in module.state_dict().items())
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -57,3 +57,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "entrust.series" -}}
 namespace="{{ .Release.Namespace }}",service="{{ include "entrust.fullname" . }}-metrics"
 {{- end }}
+
+{{/* The claim of the archive's volume: a given one, or the chart's own. */}}
+{{- define "entrust.archiveClaim" -}}
+{{- default (printf "%s-archive" (include "entrust.fullname" .)) .Values.archive.existingClaim }}
+{{- end }}

@@ -60,6 +60,18 @@
   value: /var/lib/entrust/work
 - name: ENTRUST_JOBS__RESULTS_FOLDER
   value: /var/lib/entrust/work/results
+{{- if .Values.archive.enabled }}
+- name: ENTRUST_ARCHIVE__FOLDER
+  value: /var/lib/entrust/archive
+{{- end }}
+{{- if .Values.dimse.enabled }}
+- name: ENTRUST_DIMSE__ENABLED
+  value: "true"
+- name: ENTRUST_DIMSE__HOST
+  value: 0.0.0.0
+- name: ENTRUST_DIMSE__PORT
+  value: {{ .Values.dimse.port | quote }}
+{{- end }}
 {{- if dig "traces" "endpoint" "" .Values.settings }}
 {{ include "entrust.podName" "ENTRUST_TRACES__INSTANCE" }}
 {{- end }}

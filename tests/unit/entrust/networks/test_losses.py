@@ -109,19 +109,30 @@ def test_pooled_targets_are_shares_of_the_classes() -> None:
 
 
 def test_unimodal_loss_of_ignorance_is_the_logarithm_of_the_classes() -> None:
-    labels = torch.randint(0, 2, (2, 16, 16))
-    assert unimodal_loss(fused_scale(), labels).item() == pytest.approx(math.log(2.0))
+    shown = torch.randint(0, 2, (2, 3, 16, 16))
+    assert unimodal_loss(fused_scale(), shown).item() == pytest.approx(math.log(2.0))
 
 
 def test_unimodal_loss_counts_present_modalities_alone() -> None:
-    labels = torch.zeros(2, 16, 16, dtype=torch.long)
+    shown = torch.zeros(2, 3, 16, 16, dtype=torch.long)
     logits = torch.zeros(2, 3, 2, 8, 8)
     logits[:, 0, 0], logits[:, 1, 1] = 30.0, 30.0  # right, wrong by 30 nats, unsure
     presence = torch.ones(2, 3, 1, 8, 8)
-    loss = unimodal_loss(fused_scale(unimodal_logits=logits), labels)
+    loss = unimodal_loss(fused_scale(unimodal_logits=logits), shown)
     assert loss.item() == pytest.approx((0.0 + 30.0 + math.log(2.0)) / 3)
     presence[:, 1:] = 0.0
-    assert unimodal_loss(fused_scale(unimodal_logits=logits, presence=presence), labels).item() < 1e-6
+    assert unimodal_loss(fused_scale(unimodal_logits=logits, presence=presence), shown).item() < 1e-6
+
+
+def test_unimodal_loss_judges_each_modality_by_what_it_shows() -> None:
+    shown = torch.zeros(2, 3, 16, 16, dtype=torch.long)
+    shown[:, 1] = 1  # contradicts the first
+    shown[:, 2, :, :9] = -1  # half of the fifth coarse column is not judged: nor is that column
+    logits = torch.zeros(2, 3, 2, 8, 8)
+    logits[:, 0, 0], logits[:, 1, 1], logits[:, 2, 0] = 30.0, 30.0, 30.0
+    logits[:, 2, :, :, :5] = torch.tensor([0.0, 30.0])[:, None, None]  # wrong where nobody judges
+    assert unimodal_loss(fused_scale(unimodal_logits=logits), shown).item() < 1e-6
+    assert unimodal_loss(fused_scale(unimodal_logits=logits), shown.clamp_min(0)).item() == pytest.approx(30 * 5 / 24)
 
 
 def conflict_case(logit: float) -> tuple[Tensor, Tensor]:
@@ -238,7 +249,7 @@ def test_all_losses_are_finite_float32_under_bfloat16_autocast() -> None:
     images = torch.randn(2, 3, 5, 32, 32)
     presence = torch.ones_like(images)
     presence[0, 1] = 0.0
-    labels = torch.randint(0, 2, (2, 32, 32))
+    shown = torch.randint(-1, 2, (2, 3, 32, 32))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         fused = enfuse(images, presence, torch.ones(2, 1, 3), torch.ones(2, 1))
         total = torch.zeros(())
@@ -246,7 +257,7 @@ def test_all_losses_are_finite_float32_under_bfloat16_autocast() -> None:
             for loss in (
                 cross_covariance_loss(scale, 256),
                 alignment_loss(scale),
-                unimodal_loss(scale, labels),
+                unimodal_loss(scale, shown),
                 conflict_loss(scale, torch.rand(2, 32, 32), torch.tensor([True, False])),
                 domain_loss(scale, heads),
                 reconstruction_loss(scale, heads, images[:, :, 2]),

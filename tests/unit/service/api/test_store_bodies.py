@@ -1,17 +1,17 @@
 """Any bytes in a store request become an answer, never a crash; any cut into pieces gives the same one."""
 
+import asyncio
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser
 
-from service.api.dicomweb.store import Answer, _Parts
+from entrust.errors import InvalidInputError
+from service.api.dicomweb.store import Answer, _Instances
 from service.archive import Archive, Watermark
 from service.audit import Reception
 from tests.factories.dicomweb import BOUNDARY, part10, related, small_series
@@ -28,21 +28,17 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 def receive(archive: Archive, pieces: list[bytes]) -> tuple[Answer, bool]:
     """Return what is answered, and whether the body was whole."""
     answer = Answer()
-    parts = _Parts(archive, "", 100, answer, lambda *_: None, Reception())
-    callbacks = {
-        "on_part_begin": parts.begin, "on_header_field": parts.header_field, "on_header_value": parts.header_value,
-        "on_header_end": parts.header_end, "on_part_data": parts.data, "on_part_end": parts.end, "on_end": parts.finish,
-    }  # fmt: skip
-    parser = MultipartParser(BOUNDARY.encode(), callbacks)  # type: ignore[arg-type]
-    try:
+    parts = _Instances(archive, "", 100, answer, lambda *_: None, Reception())
+
+    async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
-            parser.write(piece)
-        parser.finalize()
-    except FormParserError:
+            yield piece
+
+    try:
+        asyncio.run(parts.take(body(), BOUNDARY.encode(), fix="Send it again."))
+    except InvalidInputError:
         return answer, False
-    finally:
-        parts.close()
-    return answer, parts.complete
+    return answer, True
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,14 +9,14 @@ import pytest
 from entrust.errors import CancelledError, ConflictError, ErrorKind, GeometryConflictError, OverloadedError
 from service.jobs.job import JobState, Priority, Product
 from service.jobs.runner import JobRunner, OnProgress, Order, Work
-from service.jobs.store import MemoryJobStore
+from service.jobs.store import LocalJobStore
 from service.observability.metrics import Metrics
 
 
 @pytest.fixture
 async def runner() -> AsyncIterator[JobRunner]:
     metrics = Metrics(pairs={}, states=[s.value for s in JobState])
-    store = MemoryJobStore(max_queued=2, retention_seconds=60.0, retention_bytes=10_000)
+    store = LocalJobStore(max_queued=2, retention_seconds=60.0, retention_bytes=10_000)
     runner = JobRunner(store, metrics, concurrency=1)
     await runner.start()
     yield runner
@@ -163,7 +163,7 @@ async def test_the_deadline_includes_waiting_and_ends_the_work(runner: JobRunner
 
 async def test_stopping_cancels_what_runs() -> None:
     metrics = Metrics(pairs={}, states=[s.value for s in JobState])
-    runner = JobRunner(MemoryJobStore(max_queued=2, retention_seconds=60.0, retention_bytes=1), metrics, concurrency=1)
+    runner = JobRunner(LocalJobStore(max_queued=2, retention_seconds=60.0, retention_bytes=1), metrics, concurrency=1)
     await runner.start()
     work = Patient()
     running = await runner.submit(order(work))

@@ -1,6 +1,7 @@
 """Results in a folder outlive their process, whole or not at all, and belong to one gateway."""
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +11,18 @@ import pytest
 from entrust.errors import InvalidInputError, NotFoundError
 from service.jobs.job import Job, JobState, Product
 from service.jobs.shelf import PARTIAL, FolderShelf, open_folder
-from service.jobs.store import MemoryJobStore
+from service.jobs.store import LocalJobStore
 
 FILES = [Product("mask.nii.gz", "application/gzip", b"mask"), Product("summary.json", "application/json", b"{}")]
 
 
-def make_store(shelf: FolderShelf, clock: Callable[[], float] = lambda: 1000.0) -> MemoryJobStore:
-    return MemoryJobStore(
+def make_store(shelf: FolderShelf, clock: Callable[[], float] = lambda: 1000.0) -> LocalJobStore:
+    return LocalJobStore(
         max_queued=3, retention_seconds=60.0, retention_bytes=1000, shelf=shelf, found=shelf.found(), clock=clock
     )
 
 
-async def finish(store: MemoryJobStore, job_id: str = "a") -> Job:
+async def finish(store: LocalJobStore, job_id: str = "a") -> Job:
     await store.add(Job(id=job_id, task="oncology", parameters={"seed": 7, "eta": 0.5}, created_at_seconds=990.0))
     await store.move(job_id, JobState.RUNNING)
     return await store.move(job_id, JobState.SUCCEEDED, products=FILES)
@@ -61,6 +62,26 @@ async def test_what_expires_or_is_removed_leaves_nothing_on_the_disk(tmp_path: P
         late = make_store(shelf, lambda: 1061.0)
         assert (await late.counts()).retained_bytes == 0
         assert not (tmp_path / "c").exists()
+
+
+async def test_a_disk_that_takes_its_time_to_delete_holds_up_nobody_else(tmp_path: Path) -> None:
+    deleted_in = set()
+
+    class Watched(FolderShelf):
+        def drop(self, job_id: str) -> None:
+            deleted_in.add(threading.get_ident())
+            super().drop(job_id)
+
+    now = [1000.0]
+    store = make_store(Watched(tmp_path), lambda: now[0])
+    await finish(store, "a")
+    await finish(store, "b")
+    await store.remove("a")
+    now[0] += 61.0
+    await store.counts()
+    assert not list(tmp_path.iterdir())
+    assert deleted_in
+    assert threading.get_ident() not in deleted_in, "the event loop's thread waits for a disk"
 
 
 @pytest.mark.parametrize("damage", ["no job", "not a job", "short file", "no file", "another name", "unfinished"])

@@ -10,7 +10,7 @@ import pytest
 from entrust.errors import ConflictError, ErrorKind, NotFoundError, OverloadedError
 from service.jobs.job import MOVES, Failure, Job, JobState, Product, Progress
 from service.jobs.shelf import open_folder
-from service.jobs.store import JobStore, MemoryJobStore
+from service.jobs.store import JobStore, LocalJobStore
 
 
 class Clock:
@@ -36,7 +36,7 @@ def make_store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> 
     with open_folder(tmp_path) if request.param == "folder" else contextlib.nullcontext() as shelf:
 
         def make(max_queued: int = 10, retention_seconds: float = 60.0, retention_bytes: int = 1000) -> JobStore:
-            return MemoryJobStore(
+            return LocalJobStore(
                 max_queued=max_queued, retention_seconds=retention_seconds, retention_bytes=retention_bytes,
                 shelf=shelf, clock=clock,
             )  # fmt: skip

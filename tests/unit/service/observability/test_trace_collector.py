@@ -6,7 +6,7 @@ import pytest
 
 from entrust.errors import InvalidInputError
 from service.observability.trace_collector import Collector, read_headers
-from service.settings import TracesSettings
+from service.settings.observability import TracesSettings
 from service.startup import make_collector
 from service.triton.tracing import trace_arguments, trace_environment
 

@@ -62,7 +62,8 @@ class Fixed(nn.Module):
 def test_dice_and_cross_entropy_is_monais(classes: int) -> None:
     logits, label = rand(3, classes, 16, 16), labels(3, 16, 16, classes=classes)
     theirs = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    batch = Batch(rand(3, 2, 1, 16, 16), torch.ones(3, 2, 1, 16, 16), label, torch.zeros(3, 16, 16))
+    shown = label[:, None].expand(-1, 2, -1, -1)
+    batch = Batch(rand(3, 2, 1, 16, 16), torch.ones(3, 2, 1, 16, 16), label, torch.zeros(3, 16, 16), shown)
     ours = dice_cross_entropy_loss(Fixed(logits), batch, 0.0, torch.Generator())["total"]
     assert float(ours.detach()) == pytest.approx(float(theirs(logits, label[:, None])), abs=1e-5)
     plain = cross_entropy_loss(Fixed(logits), batch, 0.0, torch.Generator())["total"]

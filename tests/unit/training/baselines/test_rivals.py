@@ -28,7 +28,8 @@ def toy_batch(num_slices: int = 3) -> Batch:
     disc, core = (squares < 64).float(), (squares < 16).float()
     images = torch.stack([disc, core], dim=1)[:, :, None].expand(-1, -1, Z, -1, -1)
     images = images + 0.1 * torch.randn(images.shape, generator=generator)
-    return Batch(images, torch.ones_like(images), (disc + core).long(), torch.zeros(num_slices, SIZE, SIZE))
+    shown = torch.stack([disc, core], dim=1).long()
+    return Batch(images, torch.ones_like(images), (disc + core).long(), torch.zeros(num_slices, SIZE, SIZE), shown)
 
 
 def fresh(rival: Rival, seed: int = 0) -> list[nn.Module]:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from training.benchmark import plan
+from training.benchmark.ablations import ABLATIONS
 from training.benchmark.batches import Changes, PairSource
+from training.benchmark.claims import FLOOR
 from training.benchmark.evaluate import Extent, methods, score_split
 from training.benchmark.fits import fit_piece
 from training.benchmark.report import BEGIN, END, write_report
@@ -18,19 +20,6 @@ from training.benchmark.truth import world_truth
 from training.datasets.phantoms.world.case import DOMAINS, get_domain, make_case
 from training.datasets.phantoms.world.splits import SPLITS, TEST, TRAIN
 from training.scorecard import oracle, score
-
-NAMES = ("entrust", "unet-ce")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the quick fits of one domain."""
-    home = tmp_path_factory.mktemp("world")
-    for name in NAMES:
-        piece = plan.Piece("lesion", name, 0)
-        fit_piece(piece, plan.QUICK, home)
-        (home / plan.QUICK.name / piece.name / "done").touch()
-    return home
 
 
 def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> None:
@@ -58,6 +47,9 @@ def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> N
     unmeasured = [r for r in rows if r["against"] == "ensemble+raw"]
     assert unmeasured
     assert all(r["met"] is None for r in unmeasured)
+    floors = [r for r in rows if r["bar"] == FLOOR]
+    assert floors
+    assert all(r["value"] is not None and r["met"] is None for r in floors)
     assert (tmp_path / "images" / "science-reliability.png").stat().st_size > 5000
 
 
@@ -112,4 +104,7 @@ def test_pieces_of_seeds_share_members() -> None:
     assert len(listed) == len(set(listed))
     members = {p.seed for p in listed if p.method == "unet-ce"}
     assert members == set(range(6))
+    methods_of = {p.method for p in listed}
+    assert set(ABLATIONS) <= methods_of
+    assert not set(ABLATIONS) & {p.method for p in plan.pieces(("brain",), (0,))}
     assert sum(s.draws > 1 for s in SPLITS.values()) == 9

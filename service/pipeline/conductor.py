@@ -1,105 +1,35 @@
-"""The only conductor: it alone knows the order of the rooms, and nothing else."""
+"""The order of the rooms."""
 
 import asyncio
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from entrust.conflict import probe_shifts
 from entrust.contract import TASKS, ModelCard, Task, get_task
-from entrust.errors import CancelledError, EnTrustError, InvalidInputError, ModelUnavailableError, TooLargeError
-from entrust.sampling import SAMPLERS
+from entrust.errors import InvalidInputError, TooLargeError
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
 from service import audit
-from service.dicom_json import Json
 from service.encode import Extra, ResultFile, encode
-from service.extra_results import check_label_map
-from service.inference import InferenceResult, TritonClient, calibrate, is_deployed, load_card, run_inference
+from service.inference import InferenceResult, TritonClient, calibrate, run_inference
 from service.ingest import IngestLimits, inspect_study, overlay, read_nifti_study, read_study
 from service.observability.activities import Activities
 from service.observability.metrics import Metrics
+from service.pipeline.request import OnProgress, SegmentationRequest, Source
+from service.pipeline.run import Run
+from service.pipeline.served import ModelState, ServedModels
 from service.prepare import describe_appearance, prepare_case
 from service.selection import Rules, Selection, select, settle_task, task_of_modalities, tasks_with
 from service.study import Case, Study
 from service.summary import Provenance, Summary
 from service.trust import raise_uncertainty, summarise
 
-STAGES = ("ingest", "prepare", "inference", "trust", "encode")
-CARD_SECONDS = 1.0
-"""How long an answer about the served models is believed: readiness is polled, Triton should not be."""
-RECOVERY_SECONDS = 10.0
-RETRY_SECONDS = 0.2
 MAX_EXPLAINED_SERIES = 200
 """A study has tens of series; an explanation of thousands would be read by nobody."""
-
-Source = Path | Mapping[str, Path]
-"""A folder or file of one study, or one NIfTI file by modality slug."""
-OnProgress = Callable[[str, int, int], None]
-"""Told of a stage, the steps of it that are finished, and their number."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class SegmentationRequest:
-    """What is asked of a study.
-
-    Attributes:
-        task: Task name.
-        num_hypotheses: K.
-        num_steps: S.
-        seed: Seed of the study's noise.
-        sampler: Name of the sampler.
-        assignment: Series by modality slug, where the tags do not decide.
-        extra_results: DICOM results to make beyond the usual ones.
-        attributes: Of patient and request, as DICOM JSON, that results take before those of the images.
-    """
-
-    task: str
-    num_hypotheses: int
-    num_steps: int
-    seed: int = 0
-    sampler: str = "ddim"
-    assignment: Mapping[str, str] = field(default_factory=dict)
-    extra_results: tuple[Extra, ...] = ()
-    attributes: Json = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.sampler not in SAMPLERS:
-            raise InvalidInputError("There is no sampler of that name.", fix=f"Use one of: {', '.join(SAMPLERS)}.")
-        if Extra.LABELMAP in self.extra_results:
-            check_label_map(get_task(self.task))
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """Whether a task can be served.
-
-    Attributes:
-        task: Task name.
-        card: The weights; ``None`` when not ready.
-        reason: Why not.
-        deployed: Whether Triton was given models of the task. A deployment may serve some of the tasks.
-    """
-
-    task: str
-    card: ModelCard | None
-    reason: str = ""
-    deployed: bool = True
-
-
-def hindrances(states: Sequence[ModelState]) -> list[str]:
-    """Return why a gateway cannot do its work: a deployed task is not ready, or none is deployed."""
-    if not any(state.deployed for state in states):
-        return ["Triton was given no models of any task."]
-    return [state.reason for state in states if state.deployed and state.card is None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,17 +73,11 @@ class Pipeline:
         self._activities = Activities(metrics)
         self._precision = precision
         self._chunk = chunk
-        self._states: tuple[ModelState, ...] = ()
-        self._asked_at = float("-inf")
-        self._asking = asyncio.Lock()
+        self._served = ServedModels(client)
 
     async def models(self) -> tuple[ModelState, ...]:
         """Say of every task whether it is served as the contract promises."""
-        async with self._asking:
-            if time.monotonic() - self._asked_at > CARD_SECONDS:
-                self._states = tuple([await self._state(name) for name in TASKS])
-                self._asked_at = time.monotonic()
-        return self._states
+        return await self._served.states()
 
     async def segment(
         self,
@@ -177,7 +101,7 @@ class Pipeline:
         Raises:
             EnTrustError: Whatever stands in the way, by its kind.
         """
-        run = _Run(self._activities, request.task, on_progress, cancelled or asyncio.Event())
+        run = Run(self._activities, request.task, on_progress, cancelled or asyncio.Event())
         inferred = await self._infer(run, request, source, imported=True)
         return await self._encode(run, inferred, request.extra_results)
 
@@ -205,14 +129,12 @@ class Pipeline:
         """
         return await self._encode(self._run(inferred.case.task.name), inferred, extras)
 
-    def _run(self, task: str) -> "_Run":
-        return _Run(self._activities, task, lambda _stage, _step, _of: None, asyncio.Event())
+    def _run(self, task: str) -> Run:
+        return Run(self._activities, task, lambda _stage, _step, _of: None, asyncio.Event())
 
-    async def _prepare(
-        self, run: "_Run", request: SegmentationRequest, source: Source, *, imported: bool = False
-    ) -> Case:
+    async def _prepare(self, run: Run, request: SegmentationRequest, source: Source, *, imported: bool = False) -> Case:
         task = get_task(request.task)
-        await self._check_deployed(task)
+        await self._served.check_deployed(task)
         with run.stage("ingest"):
             study = await run.in_thread(_read, source, self._limits)
             if request.attributes:
@@ -230,7 +152,7 @@ class Pipeline:
         return case
 
     async def _infer(
-        self, run: "_Run", request: SegmentationRequest, source: Source, *, imported: bool = False
+        self, run: Run, request: SegmentationRequest, source: Source, *, imported: bool = False
     ) -> Inferred:
         case = await self._prepare(run, request, source, imported=imported)
         task = case.task
@@ -243,7 +165,7 @@ class Pipeline:
             coverage=appearance.coverage,
             slice_spacing_mm=appearance.slice_spacing_mm,
         )
-        card = await self._card(task, run)
+        card = await self._served.card(task, run)
         with run.stage("inference"):
             inference = await run_inference(
                 self._client,
@@ -280,7 +202,7 @@ class Pipeline:
         summary = summary.with_timings(run.stages_seconds, inference.timings.step_seconds)
         return Inferred(case, trust_map, summary, card, provenance)
 
-    async def _encode(self, run: "_Run", inferred: Inferred, extras: Collection[Extra]) -> tuple[ResultFile, ...]:
+    async def _encode(self, run: Run, inferred: Inferred, extras: Collection[Extra]) -> tuple[ResultFile, ...]:
         with run.stage("encode"):
             files = await run.in_thread(
                 encode, inferred.case, inferred.trust_map, inferred.summary, inferred.card, inferred.provenance, extras
@@ -315,7 +237,7 @@ class Pipeline:
         series = await asyncio.to_thread(inspect_study, source, limits=self._limits)
         return settle_task(series, self.rules, TASKS)
 
-    async def _trust(self, run: "_Run", case: Case, card: ModelCard, inference: InferenceResult) -> TrustMap:
+    async def _trust(self, run: Run, case: Case, card: ModelCard, inference: InferenceResult) -> TrustMap:
         task, hypotheses = case.task, inference.hypotheses
 
         def features() -> tuple[Any, Float[np.ndarray, "d f h w"]]:
@@ -325,79 +247,15 @@ class Pipeline:
         shifts, seen = await run.in_thread(features)
         probability, error_probability = await calibrate(self._client, task, seen, observer=self._activities)
         imaged = np.asarray(case.presence.any(axis=0))
-        return await run.in_thread(build_trust_map, task, hypotheses, shifts, probability, error_probability, imaged)
-
-    async def _card(self, task: Task, run: "_Run") -> ModelCard:
-        """Return what is served; a Triton that is just being repaired gets the time to come back."""
-        give_up_at = time.monotonic() + RECOVERY_SECONDS
-        while True:
-            try:
-                return await load_card(self._client, task)
-            except ModelUnavailableError as error:
-                if "differences" in error.details or time.monotonic() >= give_up_at:
-                    raise  # the wrong models stay wrong
-            await asyncio.sleep(RETRY_SECONDS)
-            run.check()
-
-    async def _check_deployed(self, task: Task) -> None:
-        """Tell before the long work that a task is not served here; a Triton that is away is waited for when needed."""
-        states = await self.models()
-        if any(state.task == task.name and not state.deployed for state in states):
-            deployed = ", ".join(state.task for state in states if state.deployed) or "none"
-            raise ModelUnavailableError(
-                f"The task {task.name!r} is not served here: Triton was given no models of it.",
-                fix=f"Served here: {deployed}. An operator can add it: python -m export --task {task.name}.",
-            )
-
-    async def _state(self, name: str) -> ModelState:
-        try:
-            if not await is_deployed(self._client, get_task(name)):
-                return ModelState(name, None, f"{name}: Triton was given no models of it.", deployed=False)
-            return ModelState(name, await load_card(self._client, get_task(name), patient=False))
-        except EnTrustError as error:
-            return ModelState(name, None, f"{name}: {error.message}")
+        return await run.in_thread(
+            build_trust_map, task, hypotheses, shifts, card.constants, probability, error_probability, imaged
+        )
 
 
 def _study_uid(case: Case) -> str:
     """Return the StudyInstanceUID of a case; empty for NIfTI."""
     datasets = case.reference.datasets
     return str(datasets[0].StudyInstanceUID) if datasets else ""
-
-
-class _Run:
-    """One study on its way: times its stages, and stops between them when told to."""
-
-    def __init__(self, activities: Activities, task: str, on_progress: OnProgress, cancelled: asyncio.Event) -> None:
-        self.cancelled = cancelled
-        self.stages_seconds: dict[str, float] = {}
-        self._activities = activities
-        self.on_progress = on_progress
-        self._task = task
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.check()
-        self.on_progress(name, 0, 1)
-        started = time.perf_counter()
-        with self._activities.stage(task=self._task, stage=name):
-            yield
-        self.stages_seconds[name] = time.perf_counter() - started
-        self.on_progress(name, 1, 1)
-
-    def passed(self, hop: audit.Hop, study_uid: str, *stages: str) -> None:
-        """Tell the audit trail of a hop, which took as long as its stages."""
-        seconds = sum(self.stages_seconds[name] for name in stages)
-        audit.record(audit.Event(hop=hop, study_uid=study_uid, duration_seconds=seconds))
-
-    async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self.check()
-        result = await asyncio.to_thread(work, *args, **kwargs)
-        self.check()
-        return result
-
-    def check(self) -> None:
-        if self.cancelled.is_set():
-            raise CancelledError("The job was cancelled before it ended.")
 
 
 def explain_selection(source: Path, rules: Rules, limits: IngestLimits, *, task: str = "") -> Selection:
