@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-pacs sbom chart rules-schema proto \
+.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-ohif e2e-pacs sbom chart rules-schema proto \
 	release-proto serve load load-quick kill-studies train bench-science bench-science-quick training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -69,6 +69,11 @@ e2e-pacs: $(VENV)/.development triton  ## results come back to Orthanc, and do s
 	@deploy/scripts/install-system-tools dcmtk:storescu $(ORTHANC)
 	$(BIN)/python -m deploy.orthanc
 	$(BIN)/python -m loadtests.pacs_outage
+
+e2e-ohif: $(VENV)/.viewers triton  ## look at a phantom's results in OHIF, from Orthanc and from the gateway (network, minutes)
+	@deploy/scripts/install-system-tools dcmtk:storescu nginx-light:nginx chromium:chromium npm:npm $(ORTHANC)
+	@deploy/scripts/install-ohif
+	$(BIN)/python -m deploy.ohif
 
 e2e-containers: $(VENV)/.development triton $(TOOLS)/.installed  ## build the images and run them for real (root, many minutes)
 	@deploy/scripts/install-system-tools podman:podman buildah:buildah runc:runc debootstrap:debootstrap
@@ -153,7 +158,7 @@ dashboard-image: $(VENV)/.development triton  ## run a real service for some min
 lock: $(VENV)/.development  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip-compile --quiet --no-header --no-annotate --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--extra train --extra export --extra dev --extra load --output-file requirements.lock pyproject.toml
+		--extra train --extra export --extra dev --extra load --extra viewers --output-file requirements.lock pyproject.toml
 	sed -i -E 's/^([A-Za-z0-9._-]+==[^+]+)\+[^ ]+/\1/' requirements.lock  # a local build's suffix is nobody else's
 
 clean:  ## remove everything that was installed or made here
@@ -174,6 +179,10 @@ $(VENV)/.gateway: $(BIN)/python pyproject.toml requirements.lock
 
 $(VENV)/.development: $(VENV)/.gateway
 	$(PIP) --editable '.[train,export,dev,load]'
+	@touch $@
+
+$(VENV)/.viewers: $(VENV)/.development
+	$(PIP) --editable '.[viewers]'
 	@touch $@
 
 $(TOOLS)/.installed: $(BIN)/python deploy/containers/tools.txt

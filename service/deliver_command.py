@@ -100,8 +100,9 @@ async def _hand_over(
             "file", "kind", "sent", "confirmed", title=f"{target}: {'delivered' if error is None else 'failed'}"
         )
         for ref in refs:
+            given = courier.gives(target, ref.sop_class_uid)
             told = [said.get((target, stage, ref.sop_instance_uid), "") for stage in ("deliver", "confirm")]
-            table.add_row(ref.path.name, ref.kind, *told)
+            table.add_row(ref.path.name, ref.kind, *(told if given else ("not given to it", "")))
         out.print(table)
         if error is not None:
             failures.append(error)

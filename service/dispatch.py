@@ -52,7 +52,7 @@ def make_courier(
             rest_seconds=target.rest_seconds,
             on_change=partial(metrics.delivery_target, name),
         )
-        routes[name] = Route(gate, sender, confirmer)
+        routes[name] = Route(gate, sender, confirmer, target.sop_classes)
         metrics.delivery_target(name, down=False)
     return Courier(routes, Checker(find_images, limits), metrics, on_outcomes)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from entrust.errors import EnTrustError, InvalidInputError
+from entrust.errors import DeliveryRefusedError, EnTrustError, InvalidInputError
 from service.delivery.checking import Checker
 from service.delivery.instances import InstanceRef
 from service.delivery.interface import is_transient
@@ -66,11 +66,13 @@ class Route:
         gate: Lets through so many at a time, and none while the target is down.
         sender: Sends.
         confirmer: Confirms; None where the target's first word is believed.
+        sop_classes: Of the results that the target is given.
     """
 
     gate: Passage
     sender: Sender
     confirmer: Confirmer | None
+    sop_classes: frozenset[str]
 
 
 class Courier:
@@ -101,10 +103,16 @@ class Courier:
         """Names of the receivers."""
         return tuple(self._routes)
 
+    def gives(self, target: str, sop_class_uid: str) -> bool:
+        """Tell whether a target is given results of a class."""
+        return target in self._routes and sop_class_uid in self._routes[target].sop_classes
+
     async def deliver(
         self, study_uid: str, instances: Sequence[Path], target: str, attributes: Json | None = None
     ) -> None:
-        """Check one set of results against its images and send it; what is sent already stays so.
+        """Check one set of results against its images and send what the target is given of it.
+
+        What is sent already stays so.
 
         Raises:
             EnTrustError: See :class:`service.delivery.Delivery`.
@@ -114,6 +122,11 @@ class Courier:
             route.gate.check()
             refs = await asyncio.to_thread(lambda: [InstanceRef.of(path) for path in instances])
             await asyncio.to_thread(self._checker.check, study_uid, refs, attributes)
+            refs = [ref for ref in refs if self.gives(target, ref.sop_class_uid)]
+            if not refs:
+                raise DeliveryRefusedError(
+                    f"Of this set of results the target {target} is given nothing.", fix="See its objects."
+                )
             key = (target, *sorted(ref.sop_instance_uid for ref in refs))
             known = self._unfinished.pop(key, {})
             left = [ref for ref in refs if ref.sop_instance_uid not in known]
@@ -141,6 +154,7 @@ class Courier:
         with _Stage(self._observer, target, CONFIRM):
             if route.confirmer is None:
                 return
+            instances = [ref for ref in instances if self.gives(target, ref.sop_class_uid)]
             async with route.gate.passing():
                 outcomes = await route.confirmer.confirm(study_uid, instances)
             self._on_outcomes(target, CONFIRM, outcomes)

@@ -1,5 +1,7 @@
 """HTTP to a target: who we are, how long we wait, and what a failure means."""
 
+import ssl
+
 import httpx
 
 from entrust.errors import DeliveryFailedError, DeliveryRefusedError
@@ -50,7 +52,7 @@ async def ask(client: httpx.AsyncClient, request: httpx.Request, target: str, li
         finally:
             await response.aclose()
     except (httpx.HTTPError, OSError) as error:
-        raise unreachable(target, type(error).__name__) from error
+        raise _tls_failure(target, error) or unreachable(target, type(error).__name__) from error
 
 
 def unreachable(target: str, why: str) -> DeliveryFailedError:
@@ -61,6 +63,27 @@ def unreachable(target: str, why: str) -> DeliveryFailedError:
         why: Name of the failure.
     """
     return DeliveryFailedError(f"The target {target} does not answer ({why}).", fix="Nothing is lost: try again.")
+
+
+def _tls_failure(target: str, error: BaseException) -> DeliveryFailedError | None:
+    """Return the error of a handshake that failed; None where something else did.
+
+    It may be tried again: certificates run out, and are renewed.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return DeliveryFailedError(
+            f"The certificate of the target {target} is not accepted ({cause.verify_message}).",
+            fix="Its ca_file names who vouches for it, and its url the host for which the certificate was issued.",
+        )
+    if cause is not None:
+        return DeliveryFailedError(
+            f"The target {target} and we do not agree on TLS ({cause.reason or type(cause).__name__}).",
+            fix="See its certificate_file and key_file, where it asks for a certificate, and its versions of TLS.",
+        )
+    return None
 
 
 def refusal(status: int, target: str) -> DeliveryFailedError:

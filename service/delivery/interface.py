@@ -15,7 +15,7 @@ class Delivery(Protocol):
     async def deliver(
         self, study_uid: str, instances: Sequence[Path], target: str, attributes: Json | None = None
     ) -> None:
-        """Check one set of results against its images and send it; to do so again does no harm.
+        """Check one set of results against its images and send what the target is given; again does no harm.
 
         Args:
             study_uid: StudyInstanceUID of all of them.
@@ -38,6 +38,9 @@ class Delivery(Protocol):
         Raises:
             EnTrustError: That is not so; :func:`is_transient` tells whether it may be yet.
         """
+
+    def gives(self, target: str, sop_class_uid: str) -> bool:
+        """Tell whether a target is given results of a class; False of a target that there is not."""
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from math import log
 
+import numpy as np
 from highdicom import VOILUTTransformation
 from highdicom.pm import ParametricMap, RealWorldValueMapping
 from jaxtyping import Float32
 from numpy import ndarray
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
@@ -14,6 +16,7 @@ from entrust.contract import Modality
 from service.encode import codes as private
 from service.encode.identity import PRODUCT
 from service.encode.objects import Origin, finish, instance_arguments, run_description
+from service.encode.references import frame_depths
 from service.encode.sources import quiet
 
 
@@ -82,5 +85,20 @@ def encode_parametric_map(quantity: Quantity, values: Float32[ndarray, "d h w"],
                 origin, quantity.kind, quantity.series_number, f"{PRODUCT}: {quantity.kind} (research)"
             ),
         )
+        _ascend(ds, origin)
         ds.ImageComments = run_description(origin.identity)
         return finish(ds, origin, quantity.kind, codes.DCM.UnspecifiedMethodOfCalculation)
+
+
+def _ascend(ds: Dataset, origin: Origin) -> None:
+    """Put the frames in the order of the reference's planes along their normal; highdicom puts them the other way.
+
+    Each frame says where it lies, but viewers were seen that lay the frames of a map on the planes of its images one by
+    one, from the lowest along the normal: a map in any other order is upside down there.
+    """
+    order = np.argsort(frame_depths(ds, origin.sources[0].grid))
+    groups = ds.PerFrameFunctionalGroupsSequence
+    ds.PerFrameFunctionalGroupsSequence = [groups[frame] for frame in order]
+    for number, group in enumerate(ds.PerFrameFunctionalGroupsSequence, start=1):
+        group.FrameContentSequence[0].DimensionIndexValues = number
+    ds.FloatPixelData = np.frombuffer(ds.FloatPixelData, "<f4").reshape(len(order), -1)[order].tobytes()

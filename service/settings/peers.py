@@ -1,5 +1,6 @@
 """Whom the gateway calls: sources of studies, a task manager, receivers of results."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -122,6 +123,17 @@ class WorklistSettings(Group):
     events_url: str = Field(default="", pattern=r"^$|^wss?://[^\s#@]+$")
 
 
+OBJECTS: Mapping[str, str] = {
+    "seg": "1.2.840.10008.5.1.4.1.1.66.4",
+    "pm": "1.2.840.10008.5.1.4.1.1.30",
+    "sr": "1.2.840.10008.5.1.4.1.1.88.34",
+    "labelmap": "1.2.840.10008.5.1.4.1.1.66.7",
+    "rtstruct": "1.2.840.10008.5.1.4.1.1.481.3",
+    "secondary-capture": "1.2.840.10008.5.1.4.1.1.7",
+}
+"""Results that a receiver may be given, and their SOP classes (docs/results.md)."""
+
+
 class TargetSettings(Group):
     """A receiver of results.
 
@@ -136,6 +148,8 @@ class TargetSettings(Group):
         ca_file: Authorities in PEM that vouch for it; the public ones when empty.
         certificate_file: Our certificate chain in PEM, where it wants one.
         key_file: Its private key in PEM.
+        objects: Which results it is given, separated by commas: ``seg`` (segmentation), ``pm`` (parametric maps),
+            ``sr`` (report), ``labelmap``, ``rtstruct``, ``secondary-capture``; all when empty.
         confirmation: ``read-back`` gets results again and compares them, ``commitment`` asks for storage commitment
             (DIMSE), ``none`` believes the first word.
         timeout_seconds: Its longest silence.
@@ -153,6 +167,7 @@ class TargetSettings(Group):
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
+    objects: str = ""
     confirmation: Literal["read-back", "commitment", "none"] = "read-back"
     timeout_seconds: float = Field(default=60.0, gt=0.0, le=3600.0)
     concurrency: int = Field(default=1, ge=1, le=64)
@@ -168,7 +183,14 @@ class TargetSettings(Group):
             raise ValueError("storage commitment needs kind dimse")
         if (self.certificate_file is None) != (self.key_file is None):
             raise ValueError("certificate_file and key_file belong together")
+        if self.objects and not set(self.objects.split(",")) <= OBJECTS.keys():
+            raise ValueError(f"objects names some of {', '.join(OBJECTS)}, separated by commas")
         return self
+
+    @property
+    def sop_classes(self) -> frozenset[str]:
+        """SOP classes of the results that it is given."""
+        return frozenset(OBJECTS[name] for name in (self.objects.split(",") if self.objects else OBJECTS))
 
 
 TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]

@@ -246,7 +246,9 @@ class Workflows:
         failure: Failure | None = None,
         seconds: float = 0.0,
     ) -> None:
-        classes = Counter(ref.sop_class_uid for ref in record.results)
+        classes = Counter(
+            ref.sop_class_uid for ref in record.results if not target or self._delivery.gives(target, ref.sop_class_uid)
+        )
         self._transitions.tell(
             Transition(
                 record.id, record.study_uid, move, step, record.task, target, attempt, seconds, failure,

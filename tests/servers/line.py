@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
@@ -51,10 +52,14 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, state:
                 await asyncio.sleep(SLOW_SECONDS)
             sink.write(piece)
             await sink.drain()
-        sink.write_eof()
+        if sink.can_write_eof():
+            sink.write_eof()
+        else:  # TLS has no half of a line
+            sink.close()
 
 
-OpenLine = Callable[[int], AbstractAsyncContextManager[Line]]
+OpenLine = Callable[..., AbstractAsyncContextManager[Line]]
+"""``open_line(port)``, or ``open_line(port, tls)`` for a line that is encrypted on this side of the server."""
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +67,9 @@ def open_line() -> OpenLine:
     """Open lines to ports of this machine: ``async with open_line(port) as line``."""
 
     @contextlib.asynccontextmanager
-    async def line_to(port: int) -> AsyncIterator[Line]:
+    async def line_to(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Line]:
         line = Line(port)
-        server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(line.serve, "127.0.0.1", 0, ssl=tls)
         line.port = int(server.sockets[0].getsockname()[1])
         async with server:
             yield line

@@ -62,6 +62,24 @@ async def test_another_content_under_the_same_name_is_noticed(
         await one.courier.confirm(parcel.study_uid, parcel.refs, "pacs")
 
 
+@pytest.mark.parametrize("target", [stow, dimse])
+async def test_a_target_is_given_what_it_takes(target: Any, orthanc: Orthanc, parcel: Parcel, tmp_path: Path) -> None:
+    one = Round(parcel, tmp_path, {"pacs": target(orthanc, objects="seg,sr")})
+    await one.courier.deliver(parcel.study_uid, parcel.results, "pacs")
+    await one.courier.confirm(parcel.study_uid, parcel.refs, "pacs")
+    kinds = {ref.sop_instance_uid for ref in parcel.refs if ref.kind != "Parametric Map Storage"}
+    assert (await asyncio.to_thread(kept, orthanc)).keys() == kinds
+    assert one.verdicts() == one.verdicts("confirm") == [["stored"] * 2]
+
+
+async def test_a_target_that_would_be_given_nothing_is_told(orthanc: Orthanc, parcel: Parcel, tmp_path: Path) -> None:
+    one = Round(parcel, tmp_path, {"pacs": stow(orthanc, objects="rtstruct")})
+    with pytest.raises(DeliveryRefusedError, match=r"the target pacs is given nothing\.") as caught:
+        await one.courier.deliver(parcel.study_uid, parcel.results, "pacs")
+    assert caught.value.fix == "See its objects."
+    assert await asyncio.to_thread(kept, orthanc) == {}
+
+
 async def test_nobody_else_is_called_by_an_unknown_name(parcel: Parcel, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="no target of that name"):
         await Round(parcel, tmp_path, {}).courier.deliver(parcel.study_uid, parcel.results, "pacs")

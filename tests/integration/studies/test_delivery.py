@@ -47,6 +47,9 @@ class Folders:
         for path in instances:
             (self.root / target / path.name).write_bytes(path.read_bytes())
 
+    def gives(self, target: str, sop_class_uid: str) -> bool:
+        return target in self.targets
+
     async def confirm(self, study_uid: str, instances: Sequence[InstanceRef], target: str) -> None:
         if self.unconfirmed[target] > 0:
             self.unconfirmed[target] -= 1

@@ -29,6 +29,7 @@ HOPS = ["received", "queued", "selected", "inferred", "encoded", "delivered", "c
 SENT = ["begin-transferring", "instances-transferred", "instances-accessed"]
 """Events of a run that are more than hops."""
 WITHOUT_REPORTS = "function ReceivedInstanceFilter(dicom, origin, info) return dicom['Modality'] ~= 'SR' end"
+WITHOUT_MAPS = WITHOUT_REPORTS.replace("SR", "OT")
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -143,6 +144,29 @@ async def test_what_a_pacs_does_not_keep_is_a_dead_letter_with_its_reason(
         found = await until(client, study, "succeeded", "failed")
         assert found["state"] == "succeeded", found
         assert await asyncio.to_thread(modalities, lenient) == MODALITIES
+
+
+async def test_a_pacs_that_keeps_no_maps_gets_the_rest(
+    start_gateway: StartGateway, start_orthanc: StartOrthanc, settings: Settings, tmp_path: Path
+) -> None:
+    lua, trail, port = tmp_path / "filter.lua", tmp_path / "trail", free_port()
+    lua.write_text(WITHOUT_MAPS)
+    asked = settings() | {"audit": {"folder": trail}, "dimse": {"enabled": True, "port": port}}
+    async with opened(start_orthanc, scp_port=port, settings={"LuaScripts": [str(lua)]}) as strict:
+        pacs = dimse(strict, confirmation="commitment")
+        async with start_gateway(**asked, delivery=sent_to(pacs)) as client:
+            study = await store(client, dicom_datasets(("ct",)))
+            found = await until(client, study, "succeeded", "failed")
+            assert (found["state"], found["step"]) == ("failed", "confirm")
+            assert "2 of 4 instances are not confirmed: Parametric Map Storage" in found["problem"]["detail"]
+        async with start_gateway(**asked, delivery=sent_to(pacs | {"objects": "seg,sr"})) as client:
+            await client.post(f"/v1/studies/{study}:restart")
+            found = await until(client, study, "succeeded", "failed")
+            assert found["state"] == "succeeded", found
+            assert found["targets"] == {"pacs": "confirmed"}
+        assert await asyncio.to_thread(modalities, strict) == ["SEG", "SR"]
+    own = [line for line, _ in read_lines(trail, Position()) if line.get("job_id") == found["id"]]
+    assert [line["instances"] for line in own if line["event"] == "instances-transferred"] == [2]
 
 
 async def test_an_instance_that_is_refused_for_good_is_a_dead_letter_at_once(

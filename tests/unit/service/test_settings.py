@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from entrust.errors import InvalidInputError
 from service.settings import Settings, load_settings
+from service.settings.peers import OBJECTS
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,18 @@ def test_receivers_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (targets["web"].url, targets["web"].confirmation) == ("https://web/dicom-web", "read-back")
 
 
+def test_a_receiver_names_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"KIND": "stow", "URL": "https://web/dicom-web"}.items():
+        monkeypatch.setenv(f"ENTRUST_DELIVERY__TARGETS__WEB__{name}", value)
+    assert load_settings().delivery.targets["web"].sop_classes == set(OBJECTS.values())
+    monkeypatch.setenv("ENTRUST_DELIVERY__TARGETS__WEB__OBJECTS", "seg,sr")
+    given = load_settings().delivery.targets["web"].sop_classes
+    assert given == {SegmentationStorage, Comprehensive3DSRStorage}
+    monkeypatch.setenv("ENTRUST_DELIVERY__TARGETS__WEB__OBJECTS", "seg,maps")
+    with pytest.raises(InvalidInputError, match="objects names some of seg, pm, sr"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -53,6 +67,8 @@ def test_receivers_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         {"KIND": "stow", "URL": "https://web/dicom-web", "CONFIRMATION": "commitment"},
         {"KIND": "stow", "URL": "https://web/dicom-web", "KEY_FILE": "key.pem"},
         {"KIND": "stow", "URL": "https://web/dicom-web", "PASSWORD": "secret"},
+        {"KIND": "stow", "URL": "https://web/dicom-web", "OBJECTS": "seg,map"},
+        {"KIND": "stow", "URL": "https://web/dicom-web", "OBJECTS": "seg,"},
     ],
 )
 def test_half_a_receiver_is_refused(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:

@@ -62,6 +62,21 @@ def test_viewers_get_binary_masks_and_float_maps(case: Case) -> None:
         assert 0.0 <= values.min() <= values.max() <= 1.0, "percent would be shown a hundred times too large"
 
 
+@pytest.mark.parametrize("plane", ["axial", "sagittal", "coronal", "oblique"])
+def test_frames_of_a_map_ascend_along_the_normal(plane: str, tmp_path: Path) -> None:
+    """OHIF lays them on the images' planes in that order, without a look at where they say they are."""
+    write_study(tmp_path, usual_grids(plane))
+    contents = encode_case(read_case(tmp_path))
+    for name in ("error_probability.dcm", "conflict.dcm"):
+        ds = read(contents[name])
+        orientation = ds.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+        frames = ds.PerFrameFunctionalGroupsSequence
+        places = np.asarray([frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames], float)
+        assert (np.diff(places @ np.cross(orientation[:3], orientation[3:])) > 0.0).all(), name
+        numbers = [frame.FrameContentSequence[0].DimensionIndexValues for frame in frames]
+        assert numbers == list(range(1, len(frames) + 1)), name
+
+
 def test_a_segmentation_costs_a_bit_a_voxel_and_little_more(case: Case, tmp_path: Path) -> None:
     planes, rows, columns = case.reference.volume.grid.shape
     size = len(encode_case(case)["segmentation.dcm"])

@@ -1,0 +1,1 @@
+"""OHIF before a DICOMweb server, and a browser that looks at what it shows."""

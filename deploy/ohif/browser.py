@@ -1,0 +1,120 @@
+"""OHIF in a headless Chromium: what a person would click on, and what is then to be seen."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from deploy.prometheus.server import ServerError, binary
+
+PATIENCE_SECONDS = 300.0
+"""Software draws the pixels, on a machine that may be busy."""
+SIZE = {"width": 1200, "height": 800}
+_FLAGS = [
+    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]  # fmt: skip
+_GO_TO = "point => { cornerstone.getEnabledElements()[0].viewport.jumpToWorld(point); }"
+_ACTORS = "cornerstone.getEnabledElements()[0]?.viewport.getActors().length"
+"""How many things the viewport draws."""
+_PLACES = """points => {
+  const { viewport } = cornerstone.getEnabledElements()[0];
+  return points.map(point => viewport.worldToCanvas(point));
+}"""
+
+
+class Viewer:
+    """A page of OHIF with one viewport.
+
+    Args:
+        page: An empty page.
+        url: Address of OHIF.
+        study_uid: StudyInstanceUID of what is opened.
+    """
+
+    def __init__(self, page: Page, url: str, study_uid: str) -> None:
+        self._page = page
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)[:300]))
+        page.on(
+            "response", lambda got: self.complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None
+        )
+        page.goto(f"{url}/viewer?StudyInstanceUIDs={study_uid}", wait_until="domcontentloaded")
+        page.get_by_text("Skip all").click()  # the tour that a first visit begins with
+        page.wait_for_function(f"({_ACTORS}) > 0")
+
+    def load(self, description: str) -> None:
+        """Lay a result over the images that it belongs to."""
+        series = self._page.get_by_text(description, exact=True).first
+        series.scroll_into_view_if_needed()
+        series.dblclick()
+
+    def agree(self) -> None:
+        """Say *Yes* to what is asked."""
+        self._page.get_by_role("button", name="Yes", exact=True).click()
+
+    def open_segmentations(self) -> None:
+        """Open the panel that lists segments."""
+        self._page.get_by_test_id("panelSegmentation-btn").click()
+
+    def wait_for(self, text: str) -> None:
+        """Return once a text is to be read."""
+        self._page.get_by_text(text, exact=True).first.wait_for()
+
+    def wait_for_overlay(self) -> None:
+        """Return once the viewport draws something over the images."""
+        self._page.wait_for_function(f"({_ACTORS}) > 1")
+
+    def go_to(self, point_mm: Sequence[float]) -> None:
+        """Show the plane that holds a point (LPS)."""
+        self._page.evaluate(_GO_TO, [float(x) for x in point_mm])
+
+    def places(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
+        """Return where points (LPS) are in the viewport's picture: x and y in its pixels."""
+        return np.asarray(self._page.evaluate(_PLACES, points_mm.tolist()), dtype=float)
+
+    def viewport(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the viewport's picture, once it stands still."""
+        element = self._page.locator(".cornerstone-viewport-element").first
+        deadline, before = time.monotonic() + PATIENCE_SECONDS, b""
+        while (content := element.screenshot()) != before:
+            if time.monotonic() > deadline:
+                raise ServerError("OHIF's viewport does not come to rest.")
+            before = content
+            self._page.wait_for_timeout(2000)
+        return np.asarray(Image.open(BytesIO(content)).convert("RGB"))
+
+    def page(self) -> Image.Image:
+        """Return the whole page's picture."""
+        return Image.open(BytesIO(self._page.screenshot()))
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Run Debian's Chromium until the end of the block; it reaches nothing outside this machine.
+
+    Raises:
+        ServerError: It is not installed, or what was to be seen did not come.
+    """
+    try:
+        with sync_playwright() as toolkit:
+            toolkit.selectors.set_test_id_attribute("data-cy")
+            browser = toolkit.chromium.launch(executable_path=binary("chromium"), args=_FLAGS)
+            try:
+                yield browser
+            finally:
+                browser.close()
+    except Error as error:
+        raise ServerError(f"OHIF did not show what it should: {error.message}") from error
+
+
+def new_page(browser: Browser) -> Page:
+    """Return a page whose patience suits software that draws."""
+    page = browser.new_page(viewport={"width": SIZE["width"], "height": SIZE["height"]})
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
+    return page
