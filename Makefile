@@ -60,6 +60,7 @@ check-deploy: $(VENV)/.development triton  ## lint, render and validate the Helm
 	$(BIN)/python -m pytest tests/contract/chart tests/integration/chart $(PYTEST_ARGS)
 
 check-containers: $(TOOLS)/.installed sbom  ## lint the Dockerfile, validate the compose files, judge the gateway's licences
+	@deploy/scripts/install-system-tools podman:podman
 	$(TOOLS)/bin/hadolint Dockerfile tests/containers/stand-ins.Dockerfile
 	$(TOOLS)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(TOOLS)/bin/podman-compose --file docker-compose.yml config >/dev/null

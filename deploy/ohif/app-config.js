@@ -1,7 +1,20 @@
 // OHIF beside a DICOMweb server: nginx.conf serves both under one address, so the paths need no host.
+
+// Of the series that a segmentation cites, OHIF 3.13.2 takes the one that the server listed first for its grid; what lies
+// on another is then not shown. Ours cite first the series whose grid they have, so let OHIF see no other: it takes that
+// one, or waits for it.
+const seriesCitedFirst = {
+  id: 'series-cited-first',
+  preRegistration({ servicesManager }) {
+    const { displaySetService } = servicesManager.services;
+    const find = displaySetService.getDisplaySetsForReferences;
+    displaySetService.getDisplaySetsForReferences = references => find([references].flat().slice(0, 1));
+  },
+};
+
 window.config = {
   routerBasename: null,
-  extensions: [],
+  extensions: [seriesCitedFirst],
   modes: [],
   showStudyList: true,
   showWarningMessageForCrossOrigin: false,

@@ -1,26 +1,27 @@
 """OHIF in a headless Chromium: what a person would click on, and what is then to be seen."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
 
 from deploy.prometheus.server import ServerError, binary
 
 PATIENCE_SECONDS = 300.0
 """Software draws the pixels, on a machine that may be busy."""
+GLANCE_MS = 500
 SIZE = {"width": 1200, "height": 800}
 _FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]  # fmt: skip
 _GO_TO = "point => { cornerstone.getEnabledElements()[0].viewport.jumpToWorld(point); }"
-_ACTORS = "cornerstone.getEnabledElements()[0]?.viewport.getActors().length"
+_ACTORS = "window.cornerstone?.getEnabledElements()[0]?.viewport.getActors().length ?? 0"
 """How many things the viewport draws."""
 _PLACES = """points => {
   const { viewport } = cornerstone.getEnabledElements()[0];
@@ -35,6 +36,9 @@ class Viewer:
         page: An empty page.
         url: Address of OHIF.
         study_uid: StudyInstanceUID of what is opened.
+
+    Raises:
+        ServerError: Here and from all methods that wait: OHIF complains, or shows nothing for too long.
     """
 
     def __init__(self, page: Page, url: str, study_uid: str) -> None:
@@ -45,30 +49,31 @@ class Viewer:
             "response", lambda got: self.complaints.append(f"{got.status} {got.url}") if got.status >= 400 else None
         )
         page.goto(f"{url}/viewer?StudyInstanceUIDs={study_uid}", wait_until="domcontentloaded")
-        page.get_by_text("Skip all").click()  # the tour that a first visit begins with
-        page.wait_for_function(f"({_ACTORS}) > 0")
+        self._click("its tour", page.get_by_text("Skip all"))  # the tour that a first visit begins with
+        self._wait("images", lambda: self._actors() > 0)
 
     def load(self, description: str) -> None:
         """Lay a result over the images that it belongs to."""
+        self.wait_for(description)
         series = self._page.get_by_text(description, exact=True).first
         series.scroll_into_view_if_needed()
         series.dblclick()
 
     def agree(self) -> None:
         """Say *Yes* to what is asked."""
-        self._page.get_by_role("button", name="Yes", exact=True).click()
+        self._click("a question", self._page.get_by_role("button", name="Yes", exact=True))
 
     def open_segmentations(self) -> None:
         """Open the panel that lists segments."""
-        self._page.get_by_test_id("panelSegmentation-btn").click()
+        self._click("the panel of segments", self._page.get_by_test_id("panelSegmentation-btn"))
 
     def wait_for(self, text: str) -> None:
         """Return once a text is to be read."""
-        self._page.get_by_text(text, exact=True).first.wait_for()
+        self._wait(text, self._page.get_by_text(text, exact=True).first.is_visible)
 
     def wait_for_overlay(self) -> None:
         """Return once the viewport draws something over the images."""
-        self._page.wait_for_function(f"({_ACTORS}) > 1")
+        self._wait("what is laid over the images", lambda: self._actors() > 1)
 
     def go_to(self, point_mm: Sequence[float]) -> None:
         """Show the plane that holds a point (LPS)."""
@@ -81,17 +86,36 @@ class Viewer:
     def viewport(self) -> UInt8[np.ndarray, "h w 3"]:
         """Return the viewport's picture, once it stands still."""
         element = self._page.locator(".cornerstone-viewport-element").first
-        deadline, before = time.monotonic() + PATIENCE_SECONDS, b""
-        while (content := element.screenshot()) != before:
-            if time.monotonic() > deadline:
-                raise ServerError("OHIF's viewport does not come to rest.")
-            before = content
+        content = b""
+
+        def rests() -> bool:
+            nonlocal content
+            before, content = content, element.screenshot()
             self._page.wait_for_timeout(2000)
+            return content == before
+
+        self._wait("a viewport that stands still", rests)
         return np.asarray(Image.open(BytesIO(content)).convert("RGB"))
 
     def page(self) -> Image.Image:
         """Return the whole page's picture."""
         return Image.open(BytesIO(self._page.screenshot()))
+
+    def _actors(self) -> int:
+        return int(self._page.evaluate(_ACTORS))
+
+    def _click(self, what: str, target: Locator) -> None:
+        self._wait(what, target.is_visible)
+        target.click()
+
+    def _wait(self, what: str, come: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not come():
+            if self.complaints:
+                raise ServerError(f"OHIF complains while it is to show {what}: {'; '.join(self.complaints)}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"OHIF did not show {what} within {PATIENCE_SECONDS:.0f} seconds.")
+            self._page.wait_for_timeout(GLANCE_MS)
 
 
 @contextmanager
