@@ -25,6 +25,8 @@ class Changes:
 
     Attributes:
         size: Height and width of a crop in pixels.
+        whole: Share of the batches that are whole planes, and as many fewer as they are larger: what is far from any
+            lesion is seen there alone, and so is what no border is near.
         conflict_share: Share of the pairs from a case and a place where modalities disagree.
         all_modalities: Probability that no modality is left out; else a uniform draw over the other subsets.
         gain: Largest relative change of contrast.
@@ -36,6 +38,7 @@ class Changes:
     """
 
     size: int = 48
+    whole: float = 0.25
     conflict_share: float = 0.7
     all_modalities: float = 0.6
     gain: float = 0.2
@@ -66,8 +69,12 @@ class PairSource:
     def __call__(self, iteration: int) -> Batch:
         """Return the batch of one iteration."""
         rng = np.random.default_rng([self.seed, iteration])
-        pairs = [self._pair(rng) for _ in range(self.batch // 2)]
-        images, label, edited, shown, presence = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        size, pairs = self.changes.size, self.batch // 2
+        if rng.random() < self.changes.whole:
+            plane = min(self.cases.label.shape[-2:])
+            size, pairs = plane, max(1, pairs * size**2 // plane**2)
+        drawn = [self._pair(rng, size) for _ in range(pairs)]
+        images, label, edited, shown, presence = (np.concatenate(part) for part in zip(*drawn, strict=True))
         return Batch(
             images=torch.from_numpy(images * presence),
             presence=torch.from_numpy(presence.copy()),
@@ -76,11 +83,13 @@ class PairSource:
             shown=torch.from_numpy(shown),
         )
 
-    def _pair(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _pair(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Draw two neighbouring slices: images [2, m, z, s, s], label and edited [2, s, s], shown [2, m, s, s],
         presence as images.
         """
-        cfg, size = self.changes, self.changes.size
+        cfg = self.changes
         disputed = len(self.disputed) and rng.random() < cfg.conflict_share
         n = int(self.disputed[rng.integers(len(self.disputed))] if disputed else rng.integers(len(self.cases.label)))
         label = np.asarray(self.cases.label[n])

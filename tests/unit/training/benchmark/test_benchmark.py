@@ -75,7 +75,7 @@ def test_batches_depend_on_seed_and_iteration_alone(tmp_path: Path) -> None:
     cases = stored(tmp_path, "cardiac", TRAIN, 5)
 
     def source(seed: int) -> PairSource:
-        return PairSource(cases, offsets=(-1, 0, 1), changes=Changes(), batch=6, seed=seed)
+        return PairSource(cases, offsets=(-1, 0, 1), changes=Changes(whole=0.0), batch=6, seed=seed)
 
     a, b, other = source(1)(7), source(1)(7), source(2)(7)
     torch.testing.assert_close(a.images, b.images, rtol=0, atol=0)
@@ -84,6 +84,14 @@ def test_batches_depend_on_seed_and_iteration_alone(tmp_path: Path) -> None:
     assert a.label.dtype == torch.int64
     absent = a.presence == 0
     assert float(a.images[absent].abs().sum()) == 0
+
+
+def test_some_batches_are_whole_planes_of_as_many_pixels(tmp_path: Path) -> None:
+    cases = stored(tmp_path, "lesion", TRAIN, 4)
+    source = PairSource(cases, offsets=(-1, 0, 1), changes=Changes(whole=0.5), batch=16, seed=0)
+    drawn = [source(iteration) for iteration in range(12)]
+    assert {tuple(batch.label.shape) for batch in drawn} == {(16, 48, 48), (4, 96, 96)}
+    assert len({batch.label.numel() for batch in drawn}) == 1
 
 
 def test_pairs_lie_on_each_other(tmp_path: Path) -> None:
