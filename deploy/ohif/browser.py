@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -14,19 +15,20 @@ from deploy.prometheus.server import ServerError, binary
 
 PATIENCE_SECONDS = 300.0
 """Software draws the pixels, on a machine that may be busy."""
-GLANCE_MS = 500
 SIZE = {"width": 1200, "height": 800}
+Found = TypeVar("Found")
 _FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]  # fmt: skip
-_GO_TO = "point => { cornerstone.getEnabledElements()[0].viewport.jumpToWorld(point); }"
-_ACTORS = "window.cornerstone?.getEnabledElements()[0]?.viewport.getActors().length ?? 0"
+_VIEWPORT = "window.cornerstone?.getEnabledElements()[0]?.viewport"
+"""There is none for a moment when OHIF exchanges it, as it does for maps."""
+_ACTORS = f"{_VIEWPORT}?.getActors().length ?? 0"
 """How many things the viewport draws."""
-_PLACES = """points => {
-  const { viewport } = cornerstone.getEnabledElements()[0];
-  return points.map(point => viewport.worldToCanvas(point));
-}"""
+_GO_TO = f"point => {{ const viewport = {_VIEWPORT}; viewport?.jumpToWorld(point); return Boolean(viewport); }}"
+_PLACES = (
+    f"points => {{ const viewport = {_VIEWPORT}; return viewport && points.map(p => viewport.worldToCanvas(p)); }}"
+)
 
 
 class Viewer:
@@ -77,24 +79,25 @@ class Viewer:
 
     def go_to(self, point_mm: Sequence[float]) -> None:
         """Show the plane that holds a point (LPS)."""
-        self._page.evaluate(_GO_TO, [float(x) for x in point_mm])
+        point = [float(x) for x in point_mm]
+        self._wait("a plane", lambda: bool(self._page.evaluate(_GO_TO, point)))
 
     def places(self, points_mm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
         """Return where points (LPS) are in the viewport's picture: x and y in its pixels."""
-        return np.asarray(self._page.evaluate(_PLACES, points_mm.tolist()), dtype=float)
+        points = points_mm.tolist()
+        return np.asarray(self._wait("a viewport", lambda: self._page.evaluate(_PLACES, points)), dtype=float)
 
     def viewport(self) -> UInt8[np.ndarray, "h w 3"]:
         """Return the viewport's picture, once it stands still."""
         element = self._page.locator(".cornerstone-viewport-element").first
-        content = b""
+        last = b""
 
-        def rests() -> bool:
-            nonlocal content
-            before, content = content, element.screenshot()
-            self._page.wait_for_timeout(2000)
-            return content == before
+        def at_rest() -> bytes:
+            nonlocal last
+            before, last = last, element.screenshot()
+            return last if last == before else b""
 
-        self._wait("a viewport that stands still", rests)
+        content = self._wait("a viewport that stands still", at_rest, every_ms=2000)
         return np.asarray(Image.open(BytesIO(content)).convert("RGB"))
 
     def page(self) -> Image.Image:
@@ -108,14 +111,15 @@ class Viewer:
         self._wait(what, target.is_visible)
         target.click()
 
-    def _wait(self, what: str, come: Callable[[], bool]) -> None:
+    def _wait(self, what: str, look: Callable[[], Found], every_ms: int = 500) -> Found:
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not come():
+        while not (found := look()):
             if self.complaints:
                 raise ServerError(f"OHIF complains while it is to show {what}: {'; '.join(self.complaints)}")
             if time.monotonic() > deadline:
                 raise ServerError(f"OHIF did not show {what} within {PATIENCE_SECONDS:.0f} seconds.")
-            self._page.wait_for_timeout(GLANCE_MS)
+            self._page.wait_for_timeout(every_ms)
+        return found
 
 
 @contextmanager
