@@ -13,6 +13,7 @@ from entrust.errors import DeliveryFailedError, DeliveryRefusedError, EnTrustErr
 from service.app import open_pipeline
 from service.archive import Archive, Watermark
 from service.delivery import InstanceRef
+from service.dicom_json import Json
 from service.ingest import IngestLimits
 from service.selection import load_rules, with_quiet_seconds
 from service.settings import Settings
@@ -39,7 +40,9 @@ class Folders:
         self.unconfirmed = Counter[str]()
         self.calls = Counter[str]()
 
-    async def deliver(self, study_uid: str, instances: Sequence[Path], target: str) -> None:
+    async def deliver(
+        self, study_uid: str, instances: Sequence[Path], target: str, attributes: Json | None = None
+    ) -> None:
         self.calls[target] += 1
         if self.failures[target]:
             raise self.failures[target].pop(0)
