@@ -262,6 +262,8 @@ class EmbeddedTriton:
             broken = dead = self._models_without_stub()
             if not broken and clock() >= due:
                 broken = await self._broken_models()
+                dead = self._models_without_stub()  # one may have died while canaries were asked
+                broken = broken | dead
                 due = clock() + self._canary_interval_seconds
             if not is_running(self.pid):
                 continue  # the server is gone, and its stubs with it: its end is about to be told above
