@@ -94,13 +94,14 @@ def column(run: Run, name: str) -> Float[np.ndarray, "n"]:
 def statistic(run: Run, name: str) -> Statistic | None:
     """Return a metric of a run; None where it applies to no patient."""
     if name in POOLED:
-        return _pooled(run, name)
+        return pooled(run, name)
     values = column(run, name)
     applies = np.isfinite(values)
     return metrics.patient_mean(values, applies) if applies.any() else None
 
 
-def _pooled(run: Run, name: str) -> Statistic:
+def pooled(run: Run, name: str) -> Statistic:
+    """Return one of the :data:`POOLED` metrics of a run."""
     if name.startswith("micro_ece."):
         domain = Domain(name.partition(".")[2])
         return metrics.pooled_reliability([s.diagrams[domain] for s in run], lambda d: d.expected_error)
@@ -149,8 +150,8 @@ def comparison(
 
 def _paired(runs: Sequence[Run], name: str) -> list[Statistic] | None:
     if name in POOLED:
-        pooled = [_pooled(run, name) for run in runs]
-        return pooled if np.isfinite([s.value for s in pooled]).all() else None
+        areas = [pooled(run, name) for run in runs]
+        return areas if np.isfinite([s.value for s in areas]).all() else None
     values = [column(run, name) for run in runs]
     common = np.asarray(np.isfinite(values).all(axis=0))
     return [metrics.patient_mean(v, common) for v in values] if common.any() else None

@@ -109,6 +109,25 @@ def pooled_mean(totals: Float[np.ndarray, "n"], sizes: Float[np.ndarray, "n"]) -
     return Statistic(len(totals), lambda counts: quotient(counts @ totals, counts @ sizes))
 
 
+def mean_of_groups(groups: Sequence[Statistic]) -> Statistic:
+    """Return the mean of the same number of several groups of patients, of the patients of all in order.
+
+    Over- and underconfidence of different groups do not cancel in it, as they do where all voxels are pooled.
+
+    Raises:
+        InvalidInputError: No group.
+    """
+    if not groups:
+        raise InvalidInputError("A mean of groups needs at least one of them.")
+    ends = np.cumsum([group.num_patients for group in groups])
+
+    def of(counts: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:
+        parts = np.split(counts, ends[:-1], axis=1)
+        return np.mean([group.of(part) for group, part in zip(groups, parts, strict=True)], axis=0)
+
+    return Statistic(int(ends[-1]), of)
+
+
 def pooled_reliability(
     diagrams: Sequence[Reliability], error: Callable[[Reliability], Float[np.ndarray, "*a"]]
 ) -> Statistic:

@@ -1,16 +1,17 @@
 """What is claimed of EnTrust, each claim with its bar, the rival it is held against, and whether it is met."""
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge, le, lt
 
 import numpy as np
 
 from entrust import metrics
-from entrust.metrics import Estimate
+from entrust.metrics import Estimate, Statistic
 from training.benchmark.kept import Scores, estimate, lines_of, number
 from training.benchmark.plan import ENTRUST
-from training.cohort import statistic
+from training.cohort import POOLED, Run, column, pooled
 from training.datasets.phantoms.world.splits import SPLITS, TEST
 
 COMMAND = "make bench-science"
@@ -20,6 +21,14 @@ NEGATIVES = ("boundary", "complementary", "low-contrast", "noise")
 OURS = f"{ENTRUST}+head"
 ORACLE, ENSEMBLE, SSN, NESTED = "oracle", "ensemble+raw", "ssn+raw", "unet-ce+nested"
 FLOOR = "(floor)"
+ECES: Mapping[str, str] = {
+    "micro_ece.foreground": "ECE of a split's voxels together",
+    "ece.foreground": "ECE by case",
+    "ece_to_truth.foreground": "ECE by case to p*",
+}
+"""Class-wise ECE in the foreground domain. One label has few independent places in one case: there, a gap between what
+was said and what happened is mostly chance, and p* itself has more of it than what is smoother. Over many cases, or
+against p* in place of the label, the truth has least."""
 
 
 @dataclass(frozen=True)
@@ -57,66 +66,62 @@ Holds = Callable[[float, float], bool]
 """(measured, bound) → whether the bar is met."""
 
 
-def judged(
-    claim: str,
-    task: str,
-    found: Estimate | None,
-    bar: str,
-    holds: Holds | None,
-    bound: float,
-    *,
-    against: str,
-    seeds: int,
-    machine: str,
-) -> Claim:
-    """Return a claim that is held against its bar.
+class Evidence(ABC):
+    """What was measured in one domain, and claims about it.
 
-    Args:
-        claim: What is claimed.
-        task: A domain.
-        found: What was measured; ``None`` where nothing could be.
-        bar: What was asked, in words.
-        holds: Compares the value with the bound; ``None`` where nothing is asked, as of the truth itself.
-        bound: The bar's number.
-        against: The rival.
-        seeds: Training seeds.
+    Attributes:
+        domain: Name of a domain.
         machine: Where the networks were fitted.
     """
-    value, low, high = (
-        (None, None, None) if found is None else (round(x, 4) for x in (found.value, found.low, found.high))
-    )
-    met = None if found is None or holds is None else bool(holds(found.value, bound))
-    return Claim(claim, task, value, low, high, bar, met, against, seeds, COMMAND, machine)
+
+    domain: str
+    machine: str
+
+    @property
+    @abstractmethod
+    def num_seeds(self) -> int:
+        """How many training seeds were measured."""
+
+    def claim(
+        self,
+        claim: str,
+        found: Estimate | None,
+        bar: str,
+        holds: Holds | None = None,
+        bound: float = 0.0,
+        against: str = "",
+    ) -> Claim:
+        """Return a claim that is held against its bar.
+
+        Args:
+            claim: What is claimed.
+            found: What was measured; ``None`` where nothing could be.
+            bar: What was asked, in words.
+            holds: Compares the value with the bound; ``None`` where nothing is asked, as of the truth itself.
+            bound: The bar's number.
+            against: The rival.
+        """
+        value, low, high = (
+            (None, None, None) if found is None else (round(x, 4) for x in (found.value, found.low, found.high))
+        )
+        met = None if found is None or holds is None else bool(holds(found.value, bound))
+        return Claim(claim, self.domain, value, low, high, bar, met, against, self.num_seeds, COMMAND, self.machine)
 
 
-def _compare(
-    scores: Scores, domain: str, splits: list[str], ours: str, theirs: str, name: str, kind: str
-) -> Estimate | None:
-    """Return our metric minus, or over, theirs, over the cases of several splits, paired by case and seed."""
-    paired = []
-    for seed in scores[domain][TEST.name]:
-        sides = []
-        for line in (ours, theirs):
-            runs = [scores[domain][s][seed].get(line) for s in splits if seed in scores[domain].get(s, {})]
-            if not runs or any(r is None for r in runs):
-                return None
-            sides.append([score for r in runs if r is not None for score in r.run])
-        if name in ("aurc",):
-            a, b = (statistic(side, name) for side in sides)
-        else:
-            values = [np.array([s.numbers.get(name, np.nan) for s in side]) for side in sides]
-            common = np.asarray(np.isfinite(values).all(axis=0))
-            if not common.any():
-                return None
-            a, b = (metrics.patient_mean(v, common) for v in values)
-        if a is None or b is None:
-            return None
-        paired.append(a - b if kind == "difference" else a / b)
-    return estimate(paired, null=0.0 if kind == "difference" else 1.0)
+def _columns(sides: Sequence[Sequence[Run]], name: str) -> list[Statistic] | None:
+    """Return a metric of each side, a run for each split, over the cases that have it on all sides.
+
+    What is pooled within a split is averaged over the splits.
+    """
+    if name in POOLED:
+        return [metrics.mean_of_groups([pooled(run, name) for run in side]) for side in sides]
+    values = [np.concatenate([column(run, name) for run in side]) for side in sides]
+    common = np.asarray(np.isfinite(values).all(axis=0))
+    return [metrics.patient_mean(v, common) for v in values] if common.any() else None
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(Evidence):
     """Holds the claims of one domain against their bars.
 
     Attributes:
@@ -128,6 +133,11 @@ class Judge:
     scores: Scores
     domain: str
     machine: str
+
+    @property
+    def num_seeds(self) -> int:
+        """How many training seeds were scored."""
+        return len(self.scores[self.domain][TEST.name])
 
     @property
     def every(self) -> list[str]:
@@ -153,22 +163,27 @@ class Judge:
 
     def compared(self, name: str, theirs: str, kind: str, splits: list[str] | None = None) -> Estimate | None:
         """Return our metric minus, or over, a rival's, on the test split or on several."""
-        if not theirs:
-            return None
-        return _compare(self.scores, self.domain, splits or [TEST.name], OURS, theirs, name, kind)
+        sides = self.columns(name, [OURS, theirs], splits or [TEST.name])
+        found = [a - b if kind == "difference" else a / b for a, b in sides]
+        return estimate(found, null=0.0 if kind == "difference" else 1.0) if found else None
 
-    def claim(
-        self,
-        claim: str,
-        found: Estimate | None,
-        bar: str,
-        holds: Holds | None = None,
-        bound: float = 0.0,
-        against: str = "",
-    ) -> Claim:
-        """Return one row; see :func:`judged`."""
-        seeds = len(self.scores[self.domain][TEST.name])
-        return judged(claim, self.domain, found, bar, holds, bound, against=against, seeds=seeds, machine=self.machine)
+    def over_splits(self, line: str, name: str) -> Estimate | None:
+        """Return a metric of a line over the test and all shift splits."""
+        found = self.columns(name, [line], self.every)
+        return estimate([s for (s,) in found]) if found else None
+
+    def columns(self, name: str, lines: Sequence[str], splits: Sequence[str]) -> list[list[Statistic]]:
+        """Return a metric of several lines over the cases of several splits, by seed; empty where one has it not."""
+        found = []
+        for seed in self.scores[self.domain][TEST.name]:
+            kept = [self.scores[self.domain][split].get(seed, {}) for split in splits]
+            if not all(line in by_line for by_line in kept for line in lines):
+                return []
+            statistics = _columns([[by_line[line].run for by_line in kept] for line in lines], name)
+            if statistics is None:
+                return []
+            found.append(statistics)
+        return found
 
     def accuracy(self) -> Iterator[Claim]:
         """Dice."""
@@ -178,20 +193,20 @@ class Judge:
             yield self.claim("accuracy: Dice minus the rival's", found, bar, ge, least, other)
 
     def calibration(self) -> Iterator[Claim]:
-        """ECE, Brier and NLL over the test and all shift splits."""
-        rival, pooled = self.best("ece.foreground", self.lines("+temperature")), "ensemble+temperature"
-        for other, name, title, bar in (
-            (rival, "ece.foreground", "ECE", 0.6),
-            (pooled, "ece.foreground", "ECE", 1.0),
-            (rival, "brier.foreground", "Brier", 1.0),
-            (rival, "nll.foreground", "NLL", 1.0),
-        ):
+        """ECE, Brier and NLL over the test and all shift splits; ECE in three ways, each beside the truth's own."""
+        single = self.lines("+temperature")
+        for name, title in ECES.items():
+            for other, bar in ((self.best(name, single), 0.6), ("ensemble+temperature", 1.0)):
+                found = self.compared(name, other, "ratio", self.every)
+                yield self.claim(
+                    f"calibration: {title} over the rival's, all splits", found, f"≤ {bar:.2f}", le, bar, other
+                )
+            floor = self.over_splits(ORACLE, name)
+            yield self.claim(f"calibration: {title} of the truth itself, all splits", floor, FLOOR)
+        for name, title in (("brier.foreground", "Brier"), ("nll.foreground", "NLL")):
+            other = self.best(name, single)
             found = self.compared(name, other, "ratio", self.every)
-            yield self.claim(
-                f"calibration: {title} over the rival's, all splits", found, f"≤ {bar:.2f}", le, bar, other
-            )
-        floor = self.value(ORACLE, "ece.foreground")
-        yield self.claim("calibration: the truth's own ECE, on one label a case", floor, FLOOR)
+            yield self.claim(f"calibration: {title} over the rival's, all splits", found, "≤ 1.00", le, 1.0, other)
 
     def joint(self) -> Iterator[Claim]:
         """Hypotheses as draws of the truth."""
@@ -241,12 +256,72 @@ class Judge:
         )
 
 
+@dataclass(frozen=True)
+class Overall(Evidence):
+    """Holds the claims about the mean of all domains that were scored with the same seeds.
+
+    Attributes:
+        judges: One for each domain.
+        machine: Where the networks were fitted.
+    """
+
+    judges: Sequence[Judge]
+    machine: str
+    domain: str = "all"
+
+    @property
+    def num_seeds(self) -> int:
+        """How many training seeds were scored in every domain."""
+        return min(judge.num_seeds for judge in self.judges)
+
+    def mean(self, name: str, line: str, *, shifts: bool = False) -> list[Statistic]:
+        """Return a line's mean over the domains by seed, on the test or on all splits; empty where one has it not."""
+        by_domain = [j.columns(name, [line], j.every if shifts else [TEST.name])[: self.num_seeds] for j in self.judges]
+        if not all(by_domain):
+            return []
+        return [metrics.mean_of_groups([s for (s,) in seed]) for seed in zip(*by_domain, strict=True)]
+
+    def compared(self, name: str, theirs: str, kind: str, *, shifts: bool = False) -> Estimate | None:
+        """Return our mean minus, or over, a rival's."""
+        sides = [self.mean(name, line, shifts=shifts) for line in (OURS, theirs)]
+        if not all(sides):
+            return None
+        found = [a - b if kind == "difference" else a / b for a, b in zip(*sides, strict=True)]
+        return estimate(found, null=0.0 if kind == "difference" else 1.0)
+
+    def best(self, name: str, ending: str, *, highest: bool = False) -> str:
+        """Return the single model whose mean on the test split is best."""
+        shared = set.intersection(*(set(judge.lines(ending)) for judge in self.judges))
+        known = {line: np.mean([s.value for s in self.mean(name, line)]) for line in sorted(shared)}
+        if not known:
+            return ""
+        return max(known, key=lambda k: known[k]) if highest else min(known, key=lambda k: known[k])
+
+    def accuracy(self) -> Iterator[Claim]:
+        """Mean Dice."""
+        for other, bar, least in (
+            (self.best("dice", "+raw", highest=True), "≥ 0", 0.0),
+            (ENSEMBLE, "≥ −.005", -0.005),
+        ):
+            found = self.compared("dice", other, "difference")
+            yield self.claim("accuracy: mean Dice minus the rival's", found, bar, ge, least, other)
+
+    def calibration(self) -> Iterator[Claim]:
+        """Mean ECE over the test and all shift splits."""
+        for name, title in ECES.items():
+            for other, bar in ((self.best(name, "+temperature"), 0.6), ("ensemble+temperature", 1.0)):
+                found = self.compared(name, other, "ratio", shifts=True)
+                yield self.claim(f"calibration: mean {title} over the rival's", found, f"≤ {bar:.2f}", le, bar, other)
+
+
 def claims(scores: Scores, machine: str) -> list[Claim]:
-    """Return every claim with its bar, for every domain that was scored."""
+    """Return every claim with its bar: about the mean of all domains that were scored, and for each of them."""
+    judges = [Judge(scores, domain, machine) for domain in scores if TEST.name in scores[domain]]
     rows: list[Claim] = []
-    for domain in scores:
-        if TEST.name in scores[domain]:
-            judge = Judge(scores, domain, machine)
-            for part in (judge.accuracy, judge.calibration, judge.joint, judge.where, judge.why, judge.intervals):
-                rows += part()
+    if len(judges) > 1:
+        overall = Overall(judges, machine)
+        rows += [*overall.accuracy(), *overall.calibration()]
+    for judge in judges:
+        for part in (judge.accuracy, judge.calibration, judge.joint, judge.where, judge.why, judge.intervals):
+            rows += part()
     return rows

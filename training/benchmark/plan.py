@@ -40,7 +40,8 @@ class Budget:
         widths: U-Net widths of the rivals.
         trunk: EnFuse's.
         denoiser: SegDiff's.
-        head: How calibration heads are fitted.
+        head: How calibration heads are fitted: by proper scores alone. The soft-binned calibration error of a batch of
+            eight crops is mostly chance, and flattens probabilities to be rid of it.
     """
 
     name: str = "full"
@@ -50,7 +51,7 @@ class Budget:
     widths: tuple[int, ...] = WIDTHS
     trunk: tuple[int, ...] = (16, 32, 48, 64)
     denoiser: tuple[int, ...] = (24, 40, 56)
-    head: HeadFit = field(default_factory=partial(HeadFit, max_iterations=200, folds=2))
+    head: HeadFit = field(default_factory=partial(HeadFit, max_iterations=200, folds=2, ace_weight=0.0))
 
 
 FULL = Budget()

@@ -17,7 +17,9 @@ from training.datasets.phantoms.world.splits import SPLITS, TEST
 BEGIN, END = "<!-- science: written by `make bench-science` -->", "<!-- science: end -->"
 COLUMNS: Mapping[str, str] = {
     "dice": "Dice",
-    "ece.foreground": "ECE",
+    "micro_ece.foreground": "ECE",
+    "ece.foreground": "ECE by case",
+    "ece_to_truth.foreground": "ECE to p*",
     "brier.foreground": "Brier",
     "nll.foreground": "NLL",
     "probability_error.foreground": "∣p − p*∣",
@@ -88,7 +90,7 @@ def write_report(folder: Path, docs: Path) -> str:
             )
             key = (OURS, f"{ENTRUST}+raw", "unet-ce+temperature", "ensemble+temperature", "ssn+temperature")
             lines = tuple(line for line in key if line in found)
-            parts.append(shift_table(scores, domain, "ece.foreground", lines))
+            parts.append(shift_table(scores, domain, "micro_ece.foreground", lines))
             parts.append(shift_table(scores, domain, "dice", lines))
     for domain, told, _ in further:
         parts += [f"### {DOMAINS[domain].title}: further tables", *told]

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from entrust.metrics import Estimate
-from training.benchmark.claims import Claim, judged
+from training.benchmark.claims import Claim, Evidence
 from training.benchmark.plan import ENTRUST, Budget
 from training.benchmark.tables.ways import ENSEMBLE, NUM_HYPOTHESES, WAYS, Cost
 
@@ -33,7 +33,7 @@ COMPARISONS = (
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Evidence):
     """The cost of every way of asking in one domain.
 
     Attributes:
@@ -45,6 +45,11 @@ class Costs:
     domain: str
     machine: str
     runs: Mapping[str, Sequence[Cost]]
+
+    @property
+    def num_seeds(self) -> int:
+        """One: the weights are random."""
+        return 1
 
     def typical(self, way: str, name: str) -> float:
         """Return the median of a way's measurements."""
@@ -100,17 +105,8 @@ def claims(costs: Costs) -> Iterator[Claim]:
         a, b = ([run.peak_mib for run in costs.runs[way]] for way in (ours, theirs))
         ratio = costs.typical(ours, "peak_mib") / costs.typical(theirs, "peak_mib")
         found = Estimate(ratio, min(a) / max(b), max(a) / min(b), p_value=1.0, seed_spread=None)
-        yield judged(
-            f"cost: peak memory of {WAYS[ours].title} over the rival's",
-            costs.domain,
-            found,
-            f"≤ {BAR:.2f}",
-            le,
-            BAR,
-            against=WAYS[theirs].title,
-            seeds=1,
-            machine=costs.machine,
-        )
+        claim = f"cost: peak memory of {WAYS[ours].title} over the rival's"
+        yield costs.claim(claim, found, f"≤ {BAR:.2f}", le, BAR, against=WAYS[theirs].title)
 
 
 def tell(costs: Costs) -> str:

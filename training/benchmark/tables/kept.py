@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from entrust.metrics import Estimate, Statistic, patient_mean
-from training.benchmark.claims import Claim, Holds, judged
+from training.benchmark.claims import Evidence
 from training.benchmark.kept import estimate
 
 Numbers = Mapping[str, Mapping[str, Float[np.ndarray, "n"]]]
@@ -45,7 +45,7 @@ def load(path: Path) -> Numbers:
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class Kept(Evidence):
     """The numbers of one table and domain.
 
     Attributes:
@@ -57,6 +57,11 @@ class Kept:
     domain: str
     by_seed: Mapping[int, Numbers]
     machine: str
+
+    @property
+    def num_seeds(self) -> int:
+        """How many training seeds were measured."""
+        return len(self.by_seed)
 
     @property
     def lines(self) -> list[str]:
@@ -89,20 +94,6 @@ class Kept:
             return a - b if kind == "difference" else a / b
 
         return self.estimated(of, 0.0 if kind == "difference" else 1.0)
-
-    def claim(
-        self,
-        claim: str,
-        found: Estimate | None,
-        bar: str,
-        holds: Holds | None = None,
-        bound: float = 0.0,
-        against: str = "",
-    ) -> Claim:
-        """Return a row of ``science.json``; see :func:`training.benchmark.claims.judged`."""
-        return judged(
-            claim, self.domain, found, bar, holds, bound, against=against, seeds=len(self.by_seed), machine=self.machine
-        )
 
 
 def mean_of(columns: Sequence[Float[np.ndarray, "n"] | None]) -> Statistic | None:

@@ -16,6 +16,7 @@ from entrust.metrics import (
     binned_counts,
     bootstrap,
     holm,
+    mean_of_groups,
     patient_mean,
     pooled_detection,
     pooled_mean,
@@ -116,6 +117,19 @@ def test_pooled_and_averaged_errors_are_different_statistics(rng: np.random.Gene
     assert bootstrap(micro - macro).high < 0
 
 
+def test_errors_of_two_groups_do_not_cancel(rng: np.random.Generator) -> None:
+    said, hits = np.full((8, 500), 0.5), rng.random((8, 500)) < np.repeat([0.2, 0.8], 4)[:, None]
+    diagrams = [reliability(p, h) for p, h in zip(said, hits, strict=True)]
+    halves = [pooled_reliability(half, expected_error) for half in (diagrams[:4], diagrams[4:])]
+    apart, together = mean_of_groups(halves), pooled_reliability(diagrams, expected_error)
+    assert apart.value == pytest.approx(np.mean([half.value for half in halves]))
+    assert apart.value > 0.28
+    assert together.value < 0.03
+    counts = rng.integers(1, 4, (1, 8)).astype(float)
+    wanted = np.mean([half.of(part) for half, part in zip(halves, np.split(counts, 2, axis=1), strict=True)])
+    assert apart.of(counts)[0] == pytest.approx(wanted)
+
+
 def test_ten_thousand_recounts_hold_little_memory(rng: np.random.Generator) -> None:
     said, hits = cohort(rng, 200)
     statistic = pooled_reliability([reliability(p, h) for p, h in zip(said, hits, strict=True)], expected_error)
@@ -149,6 +163,8 @@ def test_what_is_undefined_is_refused() -> None:
         bootstrap(patient_mean(np.ones(3)) / patient_mean(np.zeros(3)))
     with pytest.raises(InvalidInputError):
         patient_mean(np.ones(3)) - patient_mean(np.ones(4))
+    with pytest.raises(InvalidInputError, match="at least one"):
+        mean_of_groups([])
     for pool in (pooled_reliability, pooled_detection):
         with pytest.raises(InvalidInputError):
             pool([], lambda sums: np.zeros(1))
