@@ -14,9 +14,10 @@ from math import log
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from entrust.conflict import ProbeShifts, conflict_map, opposing_pull, pair_evidence
+from entrust.conflict import ProbeShifts
 from entrust.contract import FittedConstants, Task
 from entrust.uncertainty import Hypotheses, decompose, entropy, label_maps, mix, pairwise_dice
+from entrust.witnesses import weigh
 
 PROBABILITY_FLOOR = 1e-6
 """Lower clip of a probability before its logarithm becomes a feature."""
@@ -33,7 +34,7 @@ class TrustMap:
         predictive_entropy: H of the hypotheses' mean, nats; the sum of the next two.
         expected_entropy: Mean H of the hypotheses, nats: what each of them leaves open.
         mutual_information: What the hypotheses dispute, nats.
-        conflict: *Why*: where modalities contradict each other, in [0, 1]; see :func:`entrust.conflict.conflict_map`.
+        conflict: *Why*: where modalities contradict each other, in [0, 1]; see :mod:`entrust.witnesses`.
         pair_conflict: Evidence for each pair in the order of ``task.pairs``, in [0, 1].
         attribution: *Why*: D_m by modality slug, how far the answer moves without it, nats.
         hypothesis_label_maps: The K masks.
@@ -114,13 +115,7 @@ def build_trust_map(
         error_probability: Its second output.
         imaged: Where any modality was acquired.
     """
-    shares = {"probe_share": constants.probe_share, "doubt_share": constants.doubt_share}
-    doubt = entropy(hypotheses.marginal, axis=1) / log(task.num_classes)
-    conflict = conflict_map(hypotheses.conflict, shifts.leave_one_out.max(axis=0), doubt, **shares)
-    pairs = hypotheses.pair_conflict
-    if constants.probe_share:
-        pulls = opposing_pull(task, hypotheses.probes, hypotheses.probe_marginals)
-        pairs = pair_evidence(pairs, pulls, **shares)
+    conflict, pairs = weigh(task, hypotheses, shifts, constants)
     entropies = decompose(hypotheses.samples)
     masks = label_maps(hypotheses.samples) * imaged
     by_class = np.ascontiguousarray(probability.transpose(1, 0, 2, 3)) * imaged

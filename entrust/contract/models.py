@@ -48,7 +48,7 @@ class FittedConstants:
         volume_interval_scale: Factor on the hypotheses' spread of log volume for a 90 % interval.
         uncertain_threshold: Error probability from which a voxel belongs to an uncertain region.
         conflict_threshold: Conflict from which a voxel counts as contradicted.
-        probe_share: Weight of the probes in the conflict map, see :func:`entrust.conflict.conflict_map`.
+        probe_share: Weight of the probes in the conflict map, see :mod:`entrust.witnesses`.
         doubt_share: Weight of the marginal's entropy in it; the gate's is 1 minus both.
     """
 

@@ -123,7 +123,7 @@ def mean_of_groups(groups: Sequence[Statistic]) -> Statistic:
 
     def of(counts: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "r"]:
         parts = np.split(counts, ends[:-1], axis=1)
-        return np.mean([group.of(part) for group, part in zip(groups, parts, strict=True)], axis=0)
+        return np.asarray(np.mean([group.of(part) for group, part in zip(groups, parts, strict=True)], axis=0))
 
     return Statistic(int(ends[-1]), of)
 

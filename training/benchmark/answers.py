@@ -9,19 +9,20 @@ from jaxtyping import Bool, Float, Float32
 from torch import nn
 
 from entrust.calibration import fit_kappa, fit_volume_interval_scale, volume_interval
-from entrust.conflict import opposing_pull, pair_evidence, probe_shifts
+from entrust.conflict import ProbeShifts, probe_shifts
 from entrust.contract import FittedConstants, Task
 from entrust.metrics import best_overlap
 from entrust.networks.calibration_head import CalibrationHead
 from entrust.networks.release import ServedNetworks
 from entrust.trustmap import calibration_features
 from entrust.uncertainty import Hypotheses, entropy, label_maps, mix, pairwise_dice
+from entrust.witnesses import weigh, witnesses
 from training.baselines.features import fit_rival_temperature, rival_domain, rival_features, with_temperature
 from training.baselines.rival import Rival
 from training.baselines.volume import predict_volume
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
-from training.fit_conflict import fit_conflict_shares, witnesses
+from training.fit_conflict import fit_conflict_shares
 from training.fit_head import BACKGROUND_WEIGHT, CalibrationCase, HeadFit, fit_head
 from training.predict import predict_hypotheses
 from training.scorecard import Answer
@@ -83,8 +84,13 @@ def features_of(raw: Raw, task: Task, kappa: float, presence: Bool[np.ndarray, "
     """Return what the calibration head sees: [d, f, h, w]."""
     if raw.hypotheses is None:
         return rival_features(task, raw.marginal, raw.samples, presence)
-    shifts = probe_shifts(task, raw.hypotheses.probes, raw.hypotheses.probe_marginals)
+    shifts = shifts_of(raw.hypotheses, task)
     return calibration_features(task, raw.hypotheses, shifts, FittedConstants(kappa=kappa), presence)
+
+
+def shifts_of(found: Hypotheses, task: Task) -> ProbeShifts:
+    """Return what the probes moved."""
+    return probe_shifts(task, found.probes, found.probe_marginals)
 
 
 def mixture_of(raw: Raw, kappa: float) -> Float32[np.ndarray, "d c h w"]:
@@ -105,7 +111,7 @@ class Calibration:
         head_iterations: How long it was fitted; 0 is the identity.
         interval_scale: Factor on the spread of the hypotheses' volumes; ``None`` without hypotheses.
         conflict_threshold: From which the conflict map means a conflict.
-        probe_share: Of the conflict map, see :func:`entrust.conflict.conflict_map`.
+        probe_share: Of the conflict map, see :mod:`entrust.witnesses`.
         doubt_share: The same.
     """
 
@@ -123,11 +129,8 @@ class Calibration:
         found = raw.hypotheses
         if found is None:
             return raw
-        pairs = found.pair_conflict
-        if self.probe_share:
-            pulls = opposing_pull(task, found.probes, found.probe_marginals)
-            pairs = pair_evidence(pairs, pulls, self.probe_share, self.doubt_share)
-        conflict = witnesses(found, task).weighted(self.probe_share, self.doubt_share)
+        shares = FittedConstants(probe_share=self.probe_share, doubt_share=self.doubt_share)
+        conflict, pairs = weigh(task, found, shifts_of(found, task), shares)
         return replace(raw, conflict=conflict, pair_conflict=pairs)
 
 
@@ -177,7 +180,8 @@ def calibrate(
     threshold, probe_share, doubt_share = 0.5, 0.0, 0.0
     known = [case.conflict for case in cases if case.conflict is not None]
     if raws[0].hypotheses is not None:
-        asked = [witnesses(raw.hypotheses, task) for raw in raws if raw.hypotheses is not None]
+        drawn = [raw.hypotheses for raw in raws if raw.hypotheses is not None]
+        asked = [witnesses(task, found, shifts_of(found, task)) for found in drawn]
         probe_share, doubt_share, threshold = fit_conflict_shares(asked, known)
     elif all(raw.conflict is not None for raw in raws):
         found = np.concatenate([raw.conflict.ravel() for raw in raws if raw.conflict is not None])

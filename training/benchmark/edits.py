@@ -13,8 +13,8 @@ from scipy import ndimage
 
 VISIBLE = 0.15
 """Least change of a normalised intensity that can be seen."""
-FAINT = (0.25, 0.75)
-"""A modality that shows a finding less than this shows health, one that shows it more shows a lesion."""
+HIDDEN, FAINT, SHOWN = 0.0, 0.5, 1.0
+"""Share of a lesion's contrast that a modality shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ def contradict(
     if usable.sum() < 2 or inside.sum() < 12:
         return edit
     sees, denies = rng.permutation(np.flatnonzero(usable))[:2]
-    visibility = rng.choice([0.0, 0.5, 1.0], m)
-    visibility[sees], visibility[denies] = 1.0, 0.0
+    visibility = rng.choice([HIDDEN, FAINT, SHOWN], m)
+    visibility[sees], visibility[denies] = SHOWN, HIDDEN
     present, counts = np.unique(label[label > 0], return_counts=True)
     number = int(rng.choice(present, p=counts / counts.sum())) if len(present) else 1
     lesion = label == number
@@ -85,9 +85,9 @@ def contradict(
 
     where = inside & (np.abs(contrast[[sees, denies]]).max() > VISIBLE)
     edit.where[:, where] = 1.0
+    looks = {SHOWN: np.array(number), FAINT: np.array(-1), HIDDEN: np.where(lesion, 0, label)}
     for i, share in enumerate(visibility):
-        shows = number if share > FAINT[1] else np.where(lesion, 0, label) if share < FAINT[0] else -1
-        edit.shown[:, i] = np.where(where, shows, edit.shown[:, i])
+        edit.shown[:, i] = np.where(where, looks[share], edit.shown[:, i])
     return edit
 
 

@@ -52,23 +52,20 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
     torch.manual_seed(piece.seed)
     module: nn.Module
     loss: LossFunction
-    listed, changes = rivals(budget.widths), Changes()
+    listed, changes = rivals(budget.widths), Changes(edit=0.0)
     if piece.method in listed:
         rival = listed[piece.method]
         module = rival.build(len(domain.channels), len(domain.structures) + 1, len(OFFSETS))
         loss = rival.loss
-        changes = replace(
-            changes, edit=0.0
-        )  # an edit teaches where modalities contradict each other, which no rival asks
     elif piece.method in (ENTRUST, *ABLATIONS):
         module = fit_piece(replace(piece, method=base_of(piece.method)), budget, folder, progress).train()
         config = hypotheses_stage(config)
         loss = HypothesesLoss(config.denoiser.num_classes, SCHEDULE, FEW_STEP_NOISE)
-        changes = replace(changes, edit=0.0)
     else:
         module = EnTrustNetworks(config)
         ablation.networks(module)
         loss = SegDiffLoss(config, SCHEDULE, NOISE)
+        changes = Changes()  # edits teach EnFuse where modalities contradict each other; nobody else is asked
 
     def source() -> PairSource:
         cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases)

@@ -32,6 +32,20 @@ COLUMNS: Mapping[str, str] = {
     "error_auroc": "error AUROC",
     "aurc": "AURC",
 }
+FURTHER: Mapping[str, str] = {
+    "hd95_mm": "HD95, mm",
+    "ace.foreground": "ACE",
+    "kl.foreground": "KL to p*",
+    "ece.image": "ECE by case, image",
+    "slice_coherence": "coherence, slice to slice",
+    "interval_score_ml": "interval score, ml",
+    "error_aupr": "error AUPR",
+    "augrc": "AUGRC",
+    "conflict_aupr.off boundary": "conflict AUPR",
+    "conflict_dice": "conflict Dice",
+    "pointing": "pointing game",
+    "attribution": "attribution",
+}
 
 
 def show(value: Estimate | None) -> str:
@@ -39,11 +53,11 @@ def show(value: Estimate | None) -> str:
     return "–" if value is None else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
-def domain_table(scores: Scores, domain: str, split: str = TEST.name) -> str:
-    """Return one line a method in Markdown."""
-    rows = ["| method | " + " | ".join(COLUMNS.values()) + " |", "|" + "---|" * (len(COLUMNS) + 1)]
+def domain_table(scores: Scores, domain: str, columns: Mapping[str, str], split: str = TEST.name) -> str:
+    """Return one line a method in Markdown, the first column with its interval."""
+    rows = ["| method | " + " | ".join(columns.values()) + " |", "|" + "---|" * (len(columns) + 1)]
     for line in lines_of(scores, domain, split):
-        cells = [number(scores, domain, split, line, name) for name in COLUMNS]
+        cells = [number(scores, domain, split, line, name) for name in columns]
         short = ["–" if c is None else f"{c.value:.3f}" for c in cells]
         short[0] = show(cells[0])
         rows.append(f"| {line} | " + " | ".join(short) + " |")
@@ -86,8 +100,9 @@ def write_report(folder: Path, docs: Path) -> str:
             cases = len(found["oracle"].confidence)
             parts.append(
                 f"### {DOMAINS[domain].title}\n\n{cases} test cases, seeds: {len(splits[TEST.name])}.\n\n"
-                + domain_table(scores, domain)
+                + domain_table(scores, domain, COLUMNS)
             )
+            parts.append(domain_table(scores, domain, FURTHER))
             key = (OURS, f"{ENTRUST}+raw", "unet-ce+temperature", "ensemble+temperature", "ssn+temperature")
             lines = tuple(line for line in key if line in found)
             parts.append(shift_table(scores, domain, "micro_ece.foreground", lines))

@@ -8,11 +8,8 @@ from scipy.spatial.distance import jensenshannon
 
 from entrust.conflict import (
     Probe,
-    conflict_map,
     jensen_shannon,
-    opposing_pull,
     pair_conflict,
-    pair_evidence,
     probe_plan,
     probe_shifts,
     shows_foreground,
@@ -129,41 +126,3 @@ def test_conflict_stays_between_nothing_and_one_and_knows_no_order(foreground: l
     assert pairs.max() <= union_conflict(pairs).item() + 1e-6 <= 1 + 2e-6
     backwards = pair_conflict(two_class(*foreground[::-1]), present(1, 1, 1))
     np.testing.assert_allclose(pairs.ravel(), backwards.ravel()[::-1], atol=1e-6)
-
-
-def test_the_conflict_map_is_a_weighted_geometric_mean(rng: np.random.Generator) -> None:
-    gate, moved, doubt = rng.random((3, 4, 5, 6))
-    moved *= np.log(2)
-    np.testing.assert_array_equal(conflict_map(gate, moved, doubt, probe_share=0.0, doubt_share=0.0), gate)
-    mean = conflict_map(gate, moved, doubt, probe_share=0.5, doubt_share=0.25)
-    np.testing.assert_allclose(mean, gate**0.25 * (moved / np.log(2)) ** 0.5 * doubt**0.25)
-    calm = conflict_map(gate, 0.0 * moved, doubt, probe_share=0.5, doubt_share=0.25)
-    assert not calm.any(), "what no probe moves is no conflict, whatever the gate says"
-
-
-def test_who_sees_and_who_denies_pull_in_opposite_directions() -> None:
-    probes = probe_plan(ONCOLOGY, ALL)
-    foreground = {"base": 0.5, "without_ct": 0.5, "without_pet": 0.1, "without_t1": 0.7}  # PET sees, T1 denies
-    answers = np.stack([two_class(foreground.get(probe.name, 0.5))[0] for probe in probes])
-    pulls = opposing_pull(ONCOLOGY, probes, answers)
-    expected = {("ct", "pet"): 0.0, ("ct", "t1"): 0.0, ("pet", "t1"): np.sqrt(0.4 * 0.2)}
-    np.testing.assert_allclose(pulls[:, 0, 0, 0], [expected[pair] for pair in ONCOLOGY.pairs], rtol=1e-5)
-    confident = present(0.9, 0.1, 0.4)
-    np.testing.assert_allclose(pair_evidence(confident, pulls, 0.5, 0.5), pulls)  # the gate has no say
-    np.testing.assert_allclose(pair_evidence(confident, pulls, 0.25, 0.5), np.sqrt(confident * pulls))
-
-
-def test_two_modalities_of_one_mind_do_not_pull_apart() -> None:
-    probes = probe_plan(ONCOLOGY, ALL)
-    foreground = {"base": 0.8, "without_ct": 0.8, "without_pet": 0.4, "without_t1": 0.5}  # both support the lesion
-    answers = np.stack([two_class(foreground.get(probe.name, 0.8))[0] for probe in probes])
-    assert not opposing_pull(ONCOLOGY, probes, answers).any()
-
-
-def test_a_modality_that_is_absent_pulls_nowhere() -> None:
-    probes = probe_plan(ONCOLOGY, (True, True, False))
-    foreground = {"base": 0.5, "without_ct": 0.8, "without_pet": 0.1}
-    answers = np.stack([two_class(foreground.get(probe.name, 0.5))[0] for probe in probes])
-    pulls = dict(zip(ONCOLOGY.pairs, opposing_pull(ONCOLOGY, probes, answers)[:, 0, 0, 0], strict=True))
-    assert pulls["ct", "pet"] == pytest.approx(np.sqrt(0.3 * 0.4), rel=1e-5)
-    assert pulls["ct", "t1"] == pulls["pet", "t1"] == 0.0

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from entrust.conflict import ProbeShifts, opposing_pull, probe_plan, probe_shifts
+from entrust.conflict import ProbeShifts, probe_plan, probe_shifts
 from entrust.contract import ONCOLOGY, FittedConstants
 from entrust.trustmap import build_trust_map, calibration_features
 from entrust.uncertainty import Hypotheses, decompose, entropy, mix, pairwise_dice, softmax
+from entrust.witnesses import opposing_pull
 
 D, C, H, W, K = 3, 2, 4, 5, 4
 CONSTANTS = FittedConstants(kappa=0.7)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from training.fit_conflict import Witnesses, fit_conflict_shares
+from entrust.witnesses import Witnesses
+from training.fit_conflict import fit_conflict_shares
 
 SHAPE = (3, 40, 40)
 
@@ -14,7 +15,6 @@ def case(rng: np.random.Generator, reliable: str) -> tuple[Witnesses, np.ndarray
     conflict[:, 10:20, 12:24] = True
     noise = {name: rng.random(SHAPE) for name in ("gate", "moved", "doubt")}
     noise[reliable] = np.clip(0.7 * conflict + 0.3 * noise[reliable], 0.0, 1.0)
-    noise["moved"] *= np.log(2.0)
     return Witnesses(**noise), conflict
 
 
@@ -24,5 +24,5 @@ def test_the_reliable_witness_is_heard(reliable: str, shares: tuple[float, float
     cases, conflicts = zip(*(case(rng, reliable) for _ in range(4)), strict=True)
     probe_share, doubt_share, threshold = fit_conflict_shares(cases, conflicts)
     assert (probe_share, doubt_share) == pytest.approx(shares, abs=0.26)
-    found = cases[0].weighted(probe_share, doubt_share) >= threshold
+    found = cases[0].weighed(probe_share, doubt_share) >= threshold
     assert (found == conflicts[0]).mean() > 0.99
