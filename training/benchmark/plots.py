@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from training.benchmark.plan import ENTRUST
 from training.benchmark.scores import MethodScores
 from training.datasets.phantoms.world.splits import TEST
 
@@ -29,32 +30,36 @@ def plot_all(scores: Mapping[str, Mapping[str, Mapping[int, Mapping[str, MethodS
     if not first:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in (("reliability", _reliability), ("sparsification", _sparsification), ("joint", _joint)):
+    for name, draw in (
+        ("reliability", draw_reliability),
+        ("sparsification", draw_sparsification),
+        ("joint", draw_joint),
+    ):
         figure, axes = plt.subplots(1, len(first), figsize=(4.2 * len(first), 4.0), squeeze=False)
         for axis, (domain, methods) in zip(axes[0], first.items(), strict=True):
             draw(axis, methods)
             axis.set_title(domain)
         if axes[0][-1].get_legend_handles_labels()[0]:
-            axes[0][-1].legend(fontsize=7)
+            axes[0][-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1.0))
         figure.tight_layout()
         figure.savefig(folder / f"science-{name}.png", dpi=80)
         plt.close(figure)
 
 
-def _reliability(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
-    """Draw what happened against what was said, of the lesions' classes together."""
+def draw_reliability(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
+    """Draw what happened against what was said, of all structures together."""
     axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
     for line, colour in LINES.items():
         if line in methods:
             d = methods[line].diagram
-            count, said, hit = (x[1:].sum(axis=0) for x in (d.count, d.confidence_sum, d.hit_sum))
+            count, said, hit = (x.sum(axis=0) for x in (d.count, d.confidence_sum, d.hit_sum))
             some = count > 50
             axis.plot(said[some] / count[some], hit[some] / count[some], marker=".", color=colour, label=line)
     axis.set_xlabel("stated probability")
     axis.set_ylabel("frequency")
 
 
-def _sparsification(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
+def draw_sparsification(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     """Draw the share of wrong voxels left when the most doubtful are taken away."""
     for line, colour in LINES.items():
         if line in methods:
@@ -68,13 +73,14 @@ def _sparsification(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     axis.set_ylabel("wrong among the rest")
 
 
-def _joint(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
+def draw_joint(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     """Draw GED against joint-state error: what coherent and jointly right hypotheses are worth."""
-    for line, score in methods.items():
-        if line.endswith(("+raw", "+nested")) or line == "oracle":
-            x, y = (np.nanmean(score.numbers[k]) for k in ("ged", "joint_state"))
-            colour = "tab:red" if line.startswith("entrust") else "black" if line == "oracle" else "tab:grey"
-            axis.plot(x, y, "o", color=colour)
-            axis.annotate(line.removesuffix("+raw"), (x, y), fontsize=6)
+    shown = [line for line in methods if line.endswith(("+raw", "+nested")) or line == "oracle"]
+    for line, colour in zip(shown, plt.get_cmap("tab20").colors, strict=False):  # type: ignore[attr-defined]
+        x, y = (np.nanmean(methods[line].numbers[k]) for k in ("ged", "joint_state"))
+        ours = line.startswith(ENTRUST)
+        axis.plot(
+            x, y, "*" if ours else "o", markersize=10 if ours else 6, color=colour, label=line.removesuffix("+raw")
+        )
     axis.set_xlabel("GED")
     axis.set_ylabel("joint-state error")

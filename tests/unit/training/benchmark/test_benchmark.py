@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from training.benchmark import plan
 from training.benchmark.ablations import ABLATIONS
@@ -13,6 +14,7 @@ from training.benchmark.batches import Changes, PairSource
 from training.benchmark.claims import FLOOR
 from training.benchmark.evaluate import Extent, methods, score_split
 from training.benchmark.fits import fit_piece
+from training.benchmark.plots import draw_reliability
 from training.benchmark.report import BEGIN, END, write_report
 from training.benchmark.scores import load, save
 from training.benchmark.store import stored
@@ -58,6 +60,11 @@ def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> N
     assert floors
     assert all(r["value"] is not None and r["met"] is None for r in floors)
     assert (tmp_path / "images" / "science-reliability.png").stat().st_size > 5000
+    axis = Figure().subplots()
+    draw_reliability(axis, back)
+    drawn = {str(line.get_label()): line.get_xydata() for line in axis.lines}
+    assert {"oracle", "entrust+head", "unet-ce+temperature"} <= set(drawn)
+    assert all(len(points) > 1 and ((points >= 0) & (points <= 1)).all() for points in drawn.values())
 
 
 def test_a_fit_is_taken_from_where_it_lies(folder: Path) -> None:
