@@ -101,8 +101,11 @@ kill-studies: $(VENV)/.development triton  ## kill a gateway 200 times over 50 s
 serve: $(VENV)/.gateway triton  ## run the gateway with an embedded Triton until Ctrl-C
 	$(BIN)/python -m service serve
 
-train: $(VENV)/.development  ## fit the released weights again (hours; needs ../shared/data/oncology_sts)
-	$(BIN)/python -m training --task $(or $(TASK),oncology)
+train: $(VENV)/.development  ## fit the weights of TASK again: oncology (hours; needs ../shared/data/oncology_sts), lesion, brain or cardiac
+	$(if $(filter-out oncology,$(TASK)),\
+	$(BIN)/python -m training.benchmark fit --domain $(TASK) --method entrust && \
+	$(BIN)/python -m training.benchmark release --domain $(TASK),\
+	$(BIN)/python -m training --task oncology)
 
 bench-science: $(VENV)/.development  ## print the tables of ConflictWorld from kept scores, and write them into docs/
 	$(BIN)/python -m training.benchmark report

@@ -9,8 +9,8 @@ import torch
 import typer
 from rich.console import Console
 
-from entrust.contract import FittedConstants, ModelCard, get_task
-from entrust.errors import EnTrustError, NotFoundError
+from entrust.contract import ONCOLOGY, FittedConstants, ModelCard, get_task
+from entrust.errors import EnTrustError, InvalidInputError, NotFoundError
 from entrust.networks.calibration_head import CalibrationHead
 from entrust.networks.release import ServedNetworks, load_release, save_release
 from training import localisation, report, simulated_scores
@@ -136,7 +136,10 @@ def main(
 ) -> None:
     """Fit, calibrate, release, evaluate by 5-fold cross-validation, and print the tables; resumable at any point."""
     try:
-        get_task(task)
+        if get_task(task).name != ONCOLOGY.name:
+            raise InvalidInputError(
+                f"No patients of task {task!r} are known here.", fix=f"Fit it on phantoms: make train TASK={task}."
+            )
         stages = stage or list(Stage)
         runs = {name: Run(name, folder / task / name, FitConfig(task=task, seed=seed)) for name in (run or RUN_NAMES)}
         for one in runs.values():
