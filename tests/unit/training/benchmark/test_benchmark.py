@@ -52,9 +52,11 @@ def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> N
     unmeasured = [r for r in rows if r["against"] == "ensemble+raw"]
     assert unmeasured
     assert all(r["met"] is None for r in unmeasured)
-    mean = [r for r in rows if r["task"] == "all" and r["against"] == "tta+temperature"]
-    alone = [r for r in rows if r["task"] == "lesion" and r["against"] == "tta+temperature" and "ECE" in r["claim"]]
+    measured = [r for r in rows if "ECE" in r["claim"] and "rival" in r["claim"] and r["value"] is not None]
+    mean, alone = ([r for r in measured if r["task"] == task] for task in ("all", "lesion"))
+    assert len(mean) == 3
     for both, one in zip(mean, alone, strict=True):  # the same cases twice: the mean of two domains is that of one
+        assert both["against"] == one["against"]
         assert both["value"] == pytest.approx(one["value"], abs=1e-4)
     floors = [r for r in rows if r["bar"] == FLOOR]
     assert floors
