@@ -296,7 +296,8 @@ class Overall(Evidence):
     def best(self, name: str, rivals: Sequence[str], *, highest: bool = False) -> str:
         """Return the line of some rivals, calibrated in any way, whose mean on the test split is best."""
         shared = set.intersection(*(set(judge.lines(rivals)) for judge in self.judges))
-        known = {line: np.mean([s.value for s in self.mean(name, line)]) for line in sorted(shared)}
+        found = {line: self.mean(name, line) for line in sorted(shared)}
+        known = {line: float(np.mean([s.value for s in seeds])) for line, seeds in found.items() if seeds}
         if not known:
             return ""
         return max(known, key=lambda k: known[k]) if highest else min(known, key=lambda k: known[k])

@@ -39,7 +39,6 @@ def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> N
     kept, scored = (found["tta+raw"] for found in (back, scores))
     np.testing.assert_allclose(kept.diagram.count, scored.diagram.count, rtol=1e-3)
     np.testing.assert_allclose(kept.diagrams.expected_error, scored.diagrams.expected_error, atol=1e-3)
-    save(science / "cardiac-test-0.npz", scores)
     (tmp_path / "benchmarks.md").write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     text = write_report(science, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()
@@ -52,12 +51,6 @@ def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> N
     unmeasured = [r for r in rows if r["against"] == "ensemble+raw"]
     assert unmeasured
     assert all(r["met"] is None for r in unmeasured)
-    measured = [r for r in rows if "ECE" in r["claim"] and "rival" in r["claim"] and r["value"] is not None]
-    mean, alone = ([r for r in measured if r["task"] == task] for task in ("all", "lesion"))
-    assert len(mean) == 3
-    for both, one in zip(mean, alone, strict=True):  # the same cases twice: the mean of two domains is that of one
-        assert both["against"] == one["against"]
-        assert both["value"] == pytest.approx(one["value"], abs=1e-4)
     floors = [r for r in rows if r["bar"] == FLOOR]
     assert floors
     assert all(r["value"] is not None and r["met"] is None for r in floors)
