@@ -40,7 +40,7 @@ class Claim:
 
     Attributes:
         claim: What is claimed.
-        task: A domain.
+        task: A domain, or ``all`` for the mean of those that were scored.
         value: What was measured; null where nothing could be.
         low: Lower end of its 95 % interval.
         high: Upper end.
