@@ -123,6 +123,17 @@ def _columns(sides: Sequence[Sequence[Run]], name: str) -> list[Statistic] | Non
     return [metrics.patient_mean(v, common) for v in values] if common.any() else None
 
 
+def _compared(by_seed: Sequence[Sequence[Statistic]], kind: str) -> Estimate | None:
+    """Return ours minus, or over, theirs; ``None`` where nothing was measured."""
+    found = [ours - theirs if kind == "difference" else ours / theirs for ours, theirs in by_seed]
+    return estimate(found, null=0.0 if kind == "difference" else 1.0) if found else None
+
+
+def _best(known: Mapping[str, float], *, highest: bool) -> str:
+    """Return the line with the lowest or highest value, the first of equals; empty where there is none."""
+    return (max if highest else min)(known, key=lambda line: known[line], default="")
+
+
 @dataclass(frozen=True)
 class Judge(Evidence):
     """Holds the claims of one domain against their bars.
@@ -157,9 +168,7 @@ class Judge(Evidence):
         """Return the line that is best in a metric on the test split; empty where none has it."""
         found = {line: self.value(line, name) for line in lines}
         known = {line: v.value for line, v in found.items() if v is not None}
-        if not known:
-            return ""
-        return max(known, key=lambda k: known[k]) if highest else min(known, key=lambda k: known[k])
+        return _best(known, highest=highest)
 
     def value(self, line: str, name: str, split: str = TEST.name) -> Estimate | None:
         """Return a metric of a line."""
@@ -167,9 +176,7 @@ class Judge(Evidence):
 
     def compared(self, name: str, theirs: str, kind: str, splits: list[str] | None = None) -> Estimate | None:
         """Return our metric minus, or over, a rival's, on the test split or on several."""
-        sides = self.columns(name, [OURS, theirs], splits or [TEST.name])
-        found = [a - b if kind == "difference" else a / b for a, b in sides]
-        return estimate(found, null=0.0 if kind == "difference" else 1.0) if found else None
+        return _compared(self.columns(name, [OURS, theirs], splits or [TEST.name]), kind)
 
     def over_splits(self, line: str, name: str) -> Estimate | None:
         """Return a metric of a line over the test and all shift splits."""
@@ -288,19 +295,14 @@ class Overall(Evidence):
     def compared(self, name: str, theirs: str, kind: str, *, shifts: bool = False) -> Estimate | None:
         """Return our mean minus, or over, a rival's."""
         sides = [self.mean(name, line, shifts=shifts) for line in (OURS, theirs)]
-        if not all(sides):
-            return None
-        found = [a - b if kind == "difference" else a / b for a, b in zip(*sides, strict=True)]
-        return estimate(found, null=0.0 if kind == "difference" else 1.0)
+        return _compared(list(zip(*sides, strict=True)), kind) if all(sides) else None
 
     def best(self, name: str, rivals: Sequence[str], *, highest: bool = False) -> str:
         """Return the line of some rivals, calibrated in any way, whose mean on the test split is best."""
         shared = set.intersection(*(set(judge.lines(rivals)) for judge in self.judges))
         found = {line: self.mean(name, line) for line in sorted(shared)}
         known = {line: float(np.mean([s.value for s in seeds])) for line, seeds in found.items() if seeds}
-        if not known:
-            return ""
-        return max(known, key=lambda k: known[k]) if highest else min(known, key=lambda k: known[k])
+        return _best(known, highest=highest)
 
     def accuracy(self) -> Iterator[Claim]:
         """Mean Dice."""
