@@ -21,6 +21,7 @@ from entrust.noise import WHITE, NoiseModel
 from entrust.schedule import Schedule
 from training.augment import Batch
 from training.config import FitConfig
+from training.precision import autocast
 
 
 class EnTrustNetworks(nn.Module):
@@ -96,7 +97,7 @@ class SegDiffLoss:
         if cfg.mask_edits:  # the label is that of the image before its edit
             weight = 1.0 - F.max_pool2d(batch.edited[:, None], 7, 1, 3)[:, 0]
         keep, gain = torch.ones(b, 1, m, device=where), torch.ones(b, 1, device=where)
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with autocast(where.type):
             fused = enfuse(batch.images, batch.presence, keep, gain)
             conditioning = fused.conditioning[:, 0]
             clean = torch.zeros_like(x)

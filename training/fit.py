@@ -22,6 +22,9 @@ LossFunction = Callable[[nn.Module, Batch, float, torch.Generator], dict[str, Te
 """(module, batch, progress in [0, 1], generator) → named losses; ``total`` is minimised."""
 
 
+CHECKPOINT = "checkpoint.pt"
+
+
 class Progress(Protocol):
     """Hears how the fit goes."""
 
@@ -46,6 +49,7 @@ def fit(
     config: FitConfig,
     folder: Path,
     progress: Progress | None = None,
+    finish: Callable[[nn.Module], None] | None = None,
 ) -> nn.Module:
     """Fit a module, or go on where an interrupted run stopped.
 
@@ -57,6 +61,7 @@ def fit(
         folder: Where ``checkpoint.pt`` is kept; the run must be the same as the one that wrote it. In the end it holds
             the answer alone.
         progress: Called every 50 iterations.
+        finish: Called with the running mean after the last iteration; what it changes is kept.
 
     Returns:
         The running mean of the weights, in evaluation mode.
@@ -69,7 +74,7 @@ def fit(
         optimiser, max_lr=config.learning_rate, total_steps=config.iterations, pct_start=0.08, final_div_factor=100.0
     )
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint, start = folder / "checkpoint.pt", 0
+    checkpoint, start = folder / CHECKPOINT, 0
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=where, weights_only=True)
         if state["config"] == repr(asdict(config)):
@@ -103,6 +108,8 @@ def fit(
             progress(iteration + 1, {k: v / 50 for k, v in sums.items()}, (time.perf_counter() - clock) / 50)
             sums, clock = {}, time.perf_counter()
         finished = iteration + 1 == config.iterations
+        if finished and finish is not None:
+            finish(fitted.eval())
         if (iteration + 1) % config.checkpoint_every == 0 or finished:
             state = {"config": repr(asdict(config)), "iteration": iteration + 1, "mean": mean.state_dict()}
             if not finished:  # what goes on needs more than what is done: four times as much

@@ -11,6 +11,7 @@ from entrust.schedule import Schedule
 from training.augment import Batch
 from training.energy_score import energy_score, squared_bias
 from training.entrust_model import EnTrustNetworks, draw_noise
+from training.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class HypothesesLoss:
         label, size = batch.label, (batch.label.shape[-2], batch.label.shape[-1])
         truth = F.one_hot(label, self.num_classes).permute(0, 3, 1, 2).float()
         module.enfuse.eval()
-        with torch.autocast(where.type, dtype=torch.bfloat16):
+        with autocast(where.type):
             with torch.no_grad():
                 conditioning = module.enfuse(batch.images, batch.presence, keep, gain).conditioning[:, 0]
             start = draw_noise(self.noise, (b, 1, self.num_classes, *size), generator, where)

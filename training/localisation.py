@@ -13,6 +13,7 @@ from entrust.slices import crop_plane
 from training.datasets.case import TrainingCase
 from training.datasets.phantoms.limb import make_phantom
 from training.datasets.simulated import LOCALISATION_SEEDS, simulated_case
+from training.precision import autocast
 from training.predict import slice_chunks
 
 MARGIN_MM = 15.0
@@ -45,7 +46,7 @@ def conflict_map(enfuse: EnFuse, task: Task, case: TrainingCase) -> Float32[np.n
     """Return G of a case at full resolution, with every modality that it has."""
     h, w = case.label.shape[1:]
     parts = []
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast("cpu"):
         for _, images, presence in slice_chunks(task, case):
             b, m = images.shape[:2]
             finest = enfuse(images, presence, torch.ones(b, 1, m), torch.ones(b, 1)).scales[0]

@@ -15,6 +15,7 @@ from entrust.sampling import HypothesisNoise, make_sampler
 from entrust.slices import crop_plane, pad_plane, with_context
 from entrust.uncertainty import Hypotheses
 from training.datasets.case import TrainingCase
+from training.precision import autocast
 
 CHUNK = 8
 """Slices a pass."""
@@ -49,7 +50,6 @@ def predict_hypotheses(
     num_steps: int,
     seed: int,
     sampler: str = "ddim",
-    autocast: bool = True,
     probing: bool = True,
     chunk: int = CHUNK,
 ) -> Hypotheses:
@@ -64,7 +64,6 @@ def predict_hypotheses(
         num_steps: S.
         seed: Seed of the noise.
         sampler: Name in :data:`entrust.sampling.SAMPLERS`.
-        autocast: Compute in bfloat16 where the operation allows.
         probing: Ask all probes, not the unchanged study alone.
         chunk: Slices a pass.
     """
@@ -82,7 +81,7 @@ def predict_hypotheses(
         array = np.moveaxis(tensor.float().numpy(), 0, axis)
         parts.setdefault(name, []).append(crop_plane(array, h, w))
 
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+    with autocast("cpu"):
         for _, images, presence in slice_chunks(task, case, chunk):
             b, hp, wp = images.shape[0], images.shape[-2], images.shape[-1]
             out = enfuse(images, presence, keep.expand(b, v, -1), gain.expand(b, v))
@@ -157,7 +156,7 @@ def predict_baseline(network: nn.Module, task: Task, case: TrainingCase) -> Floa
     """Return the softmax of a deterministic network that takes (images, presence)."""
     h, w = case.label.shape[1:]
     parts = []
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast("cpu"):
         for _, images, presence in slice_chunks(task, case):
             parts.append(crop_plane(network(images, presence).softmax(dim=1).float().numpy(), h, w))
     return np.concatenate(parts)

@@ -33,7 +33,7 @@ class Truth:
         draws: K further draws, for the oracle alone.
         probability: p*, the exact probability of each class.
         conflicts: One mask for each conflict; none where there is none.
-        responsible: Index of the pair of modalities behind each conflict.
+        responsible: Which pairs of modalities are behind each conflict.
         states: Probability of each of the 2ⁿ joint states of the conflicts (on: labelled as foreground).
         judged: Voxels that any metric looks at; all without it.
         hard_negatives: What a conflict map should not take for a conflict, by kind: faint but undisputed tissue, what
@@ -47,7 +47,7 @@ class Truth:
     draws: UInt8[np.ndarray, "k d h w"]
     probability: Float[np.ndarray, "c d h w"]
     conflicts: Bool[np.ndarray, "n d h w"]
-    responsible: Integer[np.ndarray, "n"]
+    responsible: Bool[np.ndarray, "n p"]
     states: Float[np.ndarray, "states"]
     judged: Bool[np.ndarray, "d h w"] | None = None
     hard_negatives: Mapping[str, Bool[np.ndarray, "d h w"]] = field(default_factory=dict)
@@ -122,11 +122,11 @@ class CaseScore:
     confidence: float
 
 
-def oracle(truth: Truth, num_pairs: int) -> Answer:
+def oracle(truth: Truth) -> Answer:
     """Return what the truth itself would say: p*, draws from it, and who disagrees where."""
-    evidence = np.zeros((num_pairs, *truth.conflict.shape))
-    for pair, conflict in zip(truth.responsible, truth.conflicts, strict=True):
-        evidence[pair][conflict] = 1.0
+    evidence = np.zeros((truth.responsible.shape[1], *truth.conflict.shape))
+    for right, conflict in zip(truth.responsible, truth.conflicts, strict=True):
+        evidence[:, conflict] = right[:, None]
     volumes = truth.foreground(truth.draws).sum(axis=(1, 2, 3)) * truth.voxel_ml
     low, high = np.quantile(volumes, [0.5 - 0.5 * LEVEL, 0.5 + 0.5 * LEVEL])
     return Answer(

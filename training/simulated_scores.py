@@ -35,8 +35,8 @@ def limb_truth(phantom: LimbPhantom, task: Task, num_draws: int) -> Truth:
         draws=drawn[NUM_LABELS - 1 :],
         probability=np.stack([1.0 - foreground, foreground]),
         conflicts=phantom.conflict[None] if known else np.zeros((0, *phantom.conflict.shape), bool),
-        responsible=np.array(
-            [task.pairs.index((phantom.conflict_pair[0], phantom.conflict_pair[1]))] if known else [], int
+        responsible=np.array([[pair == phantom.conflict_pair for pair in task.pairs]][: int(known)], bool).reshape(
+            -1, len(task.pairs)
         ),
         states=np.array([1.0 - phantom.label_probability, phantom.label_probability]) if known else np.ones(1),
     )
@@ -49,7 +49,7 @@ def methods_on_phantoms(networks: ServedNetworks, task: Task, seeds: Iterable[in
         phantom = make_phantom(seed, conflict=True)
         truth = limb_truth(phantom, task, task.num_hypotheses)
         answer = answer_of(networks, task, simulated_case(phantom))
-        nested, perfect = with_nested_thresholds(answer), oracle(truth, len(task.pairs))
+        nested, perfect = with_nested_thresholds(answer), oracle(truth)
         scores.append([score(said, truth) for said in (answer, nested, perfect)])
     titles = "EnTrust", "nested thresholds of its probability", "oracle"
     return {title: [list(run)] for title, run in zip(titles, zip(*scores, strict=True), strict=True)}

@@ -1,34 +1,34 @@
 """Is the *why* right: who disagrees, where a conflict map peaks, and whether uncertainty follows the raters."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from entrust.errors import InvalidInputError
 
 
 def attribution_accuracy(
-    evidence: Float[np.ndarray, "p *s"], blobs: Bool[np.ndarray, "n *s"], responsible: Integer[np.ndarray, "n"]
+    evidence: Float[np.ndarray, "p *s"], blobs: Bool[np.ndarray, "n *s"], responsible: Bool[np.ndarray, "n p"]
 ) -> float:
     """Return the share of conflicts whose strongest evidence is for who is responsible; nan without conflicts.
 
     The evidence of a candidate is its mean over the conflict. Candidates that tie share the point, so that evidence
-    without content has chance, one in p.
+    without content has chance: the responsible share of the p candidates.
 
     Args:
         evidence: Per candidate: C_mn of each pair of modalities, or the leave-one-out shift D_m of each modality.
         blobs: One mask per conflict.
-        responsible: Index of the true candidate per conflict.
+        responsible: Which candidates are right, per conflict: several where two modalities deny alike.
     """
     _require_conflicts(evidence, blobs, responsible)
     points = []
-    for blob, true in zip(blobs, responsible, strict=True):
+    for blob, right in zip(blobs, responsible, strict=True):
         strength = np.asarray([candidate[blob].mean(dtype=np.float64) for candidate in evidence])
-        points.append(_share_of_ties(strength, true))
+        points.append(float(right[strength == strength.max()].mean()))
     return float(np.mean(points)) if points else float("nan")
 
 
 def voxel_attribution_accuracy(
-    evidence: Float[np.ndarray, "p *s"], blobs: Bool[np.ndarray, "n *s"], responsible: Integer[np.ndarray, "n"]
+    evidence: Float[np.ndarray, "p *s"], blobs: Bool[np.ndarray, "n *s"], responsible: Bool[np.ndarray, "n p"]
 ) -> float:
     """Return the mean over conflicts of the share of voxels whose strongest evidence is for who is responsible.
 
@@ -36,24 +36,19 @@ def voxel_attribution_accuracy(
     """
     _require_conflicts(evidence, blobs, responsible)
     shares = []
-    for blob, true in zip(blobs, responsible, strict=True):
+    for blob, right in zip(blobs, responsible, strict=True):
         inside = evidence[:, blob]  # [p, voxels]
         best = inside == inside.max(axis=0)
-        shares.append(float((best[true] / best.sum(axis=0)).mean()))
+        shares.append(float((best[right].sum(axis=0) / best.sum(axis=0)).mean()))
     return float(np.mean(shares)) if shares else float("nan")
 
 
 def _require_conflicts(
-    evidence: Float[np.ndarray, "p *s"], blobs: Bool[np.ndarray, "n *s"], responsible: Integer[np.ndarray, "n"]
+    evidence: Float[np.ndarray, "p *s"], blobs: Bool[np.ndarray, "n *s"], responsible: Bool[np.ndarray, "n p"]
 ) -> None:
-    known = (responsible >= 0) & (responsible < len(evidence))
-    if not known.all() or not all(blob.any() for blob in blobs):
+    known = responsible.shape[1] == len(evidence) and responsible.any(axis=1).all()
+    if not known or not all(blob.any() for blob in blobs):
         raise InvalidInputError("Every conflict needs at least one voxel, and a candidate that there is evidence for.")
-
-
-def _share_of_ties(strength: Float[np.ndarray, "p"], true: int | np.integer) -> float:
-    best = strength == strength.max()
-    return float(best[true] / best.sum())
 
 
 def pointing_game(score: Float[np.ndarray, "*s"], target: Bool[np.ndarray, "*s"]) -> float:

@@ -42,7 +42,7 @@ def make_truth(seed: int, num_draws: int = 16) -> Truth:
         draws=draw(num_draws),
         probability=np.stack([1.0 - foreground, foreground]),
         conflicts=conflicts,
-        responsible=np.array([2, 0]),
+        responsible=np.array([[False, False, True], [True, False, False]]),
         states=table,
         hard_negatives={"faint": faint},
     )
@@ -57,7 +57,7 @@ def make_calm_truth() -> Truth:
         draws=nothing,
         probability=np.stack([np.ones(SHAPE), np.zeros(SHAPE)]),
         conflicts=np.zeros((0, *SHAPE), bool),
-        responsible=np.zeros(0, int),
+        responsible=np.zeros((0, NUM_PAIRS), bool),
         states=np.ones(1),
     )
 

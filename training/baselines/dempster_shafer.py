@@ -21,6 +21,7 @@ from entrust.networks.blocks import UNet, depth_to_space, space_to_depth
 from training.augment import Batch
 from training.baselines.draw import Draw
 from training.baselines.unet import EarlyFusion, EarlyFusionConfig
+from training.precision import autocast
 
 NUM_FEATURES = 8
 NUM_PROTOTYPES = 20
@@ -142,7 +143,7 @@ def _masses(module: nn.Module, images: Tensor, presence: Tensor) -> tuple[Masses
     """Return masses and reliability."""
     if not isinstance(module, EvidentialFusion):
         raise TypeError("this rival needs a network that answers with masses")
-    with torch.autocast(images.device.type, dtype=torch.bfloat16):
+    with autocast(images.device.type):
         return module(images, presence), module.reliability.float()
 
 

@@ -16,6 +16,7 @@ from entrust.networks.blocks import UNet, depth_to_space
 from training.augment import Batch
 from training.baselines.draw import Draw, hypothesis_generator
 from training.baselines.unet import EarlyFusion, EarlyFusionConfig, stack_modalities
+from training.precision import autocast
 
 RANK = 10
 TRAINING_DRAWS = 20
@@ -86,7 +87,7 @@ class StochasticUNet(nn.Module):
 
 
 def _distribution(module: nn.Module, images: Tensor, presence: Tensor) -> LogitNormal:
-    with torch.autocast(images.device.type, dtype=torch.bfloat16):
+    with autocast(images.device.type):
         found = module(images, presence)
     if not isinstance(found, LogitNormal):
         raise TypeError("this rival needs a network whose answer is a distribution of logits")

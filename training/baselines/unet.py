@@ -11,6 +11,7 @@ from entrust.networks.blocks import UNet, depth_to_space, space_to_depth
 from training.augment import Batch
 from training.baselines.draw import Draw
 from training.fit import LossFunction
+from training.precision import autocast
 
 WIDTHS = (32, 52, 80, 100)
 """U-Net widths of every rival, from half resolution downwards."""
@@ -63,7 +64,7 @@ class EarlyFusionUNet(nn.Module):
 
 def logits_of(module: nn.Module, images: Tensor, presence: Tensor) -> Tensor:
     """Return a module's answer in float32, computed in bfloat16 where the operation allows."""
-    with torch.autocast(images.device.type, dtype=torch.bfloat16):
+    with autocast(images.device.type):
         answer: Tensor = module(images, presence)
     return answer.float()
 

@@ -1,23 +1,26 @@
 """``python -m training.benchmark fit``, then ``score``, ``measure``, ``report`` and ``release``; each goes on where it
 stopped.
 
-Several ``fit`` may run side by side on one folder; they share the list. ``--budget quick`` does everything in a minute
-and learns nothing.
+Several ``fit`` may run side by side on one folder; they share the list. ``keep`` copies finished fits that several
+tables share into the project, and whatever needs one takes it from there. ``--budget quick`` does everything in a
+minute and learns nothing.
 """
 
 import argparse
 import fcntl
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from training.benchmark import plan
+from training.benchmark import plan, shelf
 from training.benchmark.evaluate import Extent, evaluate
 from training.benchmark.fits import finished, fit_piece
 from training.benchmark.release import release_domain
 from training.benchmark.report import write_report
+from training.benchmark.shelf import SHARED
 from training.benchmark.tables import registry
 from training.benchmark.tables.bench import Bench
 from training.datasets.phantoms.world.case import DOMAINS
@@ -44,6 +47,16 @@ def fit(options: argparse.Namespace) -> None:
                 log.info("%s", piece.name)
                 fit_piece(piece, budget, options.folder, partial(_tell, piece.name))
                 (home / DONE).touch()
+
+
+def keep(options: argparse.Namespace) -> None:
+    """Keep what is fitted and shared."""
+    budget = plan.BUDGETS[options.budget]
+    for piece in plan.pieces(tuple(options.domain), tuple(options.seed)):
+        staged = [replace(piece, method=m) for m in (plan.base_of(piece.method), piece.method) if m in SHARED]
+        for fitted in staged:
+            if finished(fitted, budget, options.folder):
+                shelf.keep(fitted, budget, options.folder, options.shelf)
 
 
 def _tell(name: str, iteration: int, losses: dict[str, float], seconds: float) -> None:
@@ -84,10 +97,13 @@ def report(options: argparse.Namespace) -> None:
     print(write_report(options.scores, options.docs))
 
 
+PARTS = {"fit": fit, "keep": keep, "score": score, "measure": measure, "report": report, "release": release}
+
+
 def main() -> None:
     """Run one part."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("fit", "score", "measure", "report", "release"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--domain", nargs="+", choices=DOMAINS, default=list(DOMAINS))
     parser.add_argument("--seed", nargs="+", type=int, default=[0], help="training seeds")
     parser.add_argument("--method", nargs="+", help="only these fits")
@@ -100,6 +116,7 @@ def main() -> None:
     parser.add_argument("--held", type=int, default=Bench.calibration, help="calibration cases of measure")
     parser.add_argument("--released", action="store_true", help="measure EnTrust as released, not as fitted here")
     parser.add_argument("--folder", type=Path, default=PROJECT / "runs" / "world", help="cases and fits")
+    parser.add_argument("--shelf", type=Path, default=PROJECT / "docs" / "benchmarks" / "fits", help="of kept fits")
     parser.add_argument("--scores", type=Path, default=PROJECT / "docs" / "benchmarks" / "science")
     parser.add_argument("--docs", type=Path, default=PROJECT / "docs", help="where the report goes")
     parser.add_argument("--weights", type=Path, default=PROJECT / "weights", help="where released weights are")
@@ -107,7 +124,9 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
-    {"fit": fit, "score": score, "measure": measure, "report": report, "release": release}[options.part](options)
+    if options.part not in ("keep", "report"):
+        shelf.take(plan.BUDGETS[options.budget], options.folder, options.shelf)
+    PARTS[options.part](options)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
 from training.fit_conflict import fit_conflict_shares
 from training.fit_head import BACKGROUND_WEIGHT, CalibrationCase, HeadFit, fit_head
+from training.precision import autocast
 from training.predict import predict_hypotheses
 from training.scorecard import Answer
 
@@ -75,7 +76,7 @@ def ask_entrust(
 
 def ask_rival(rival: Rival, modules: Sequence[nn.Module], task: Task, case: TrainingCase, *, seed: int = 0) -> Raw:
     """Ask a rival; the noise of a hypothesis is that of the volume."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with autocast("cpu"):
         found = predict_volume(rival, modules, task, case, num_hypotheses=NUM_HYPOTHESES, seed=seed)
     return Raw(found.marginal, found.samples, found.conflict, found.pair_conflict)
 

@@ -162,7 +162,7 @@ def score_split(listed: Sequence[Method], domain: str, split: Split, num: int) -
     for index in range(num):
         case = make_case(world, split, index)
         truth = world_truth(case, NUM_HYPOTHESES)
-        lines = {"oracle": oracle(truth, len(task.pairs))}
+        lines = {"oracle": oracle(truth)}
         for method in listed:
             lines |= said(method, case, task)
         known: dict[int, dict[str, float]] = {}  # raw and calibrated answers share their hypotheses

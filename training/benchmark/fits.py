@@ -29,6 +29,7 @@ from training.entrust_model import EnTrustNetworks, SegDiffLoss
 from training.fit import LossFunction, Progress, fit
 from training.hypotheses_loss import HypothesesLoss
 from training.piece import DONE
+from training.statistics import measure_statistics
 
 
 def finished(piece: Piece, budget: Budget, folder: Path) -> bool:
@@ -52,14 +53,14 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
     torch.manual_seed(piece.seed)
     module: nn.Module
     loss: LossFunction
-    listed, changes = rivals(budget.widths), Changes(edit=0.0)
+    listed, changes, learns = rivals(budget.widths), Changes(edit=0.0), ""
     if piece.method in listed:
         rival = listed[piece.method]
         module = rival.build(len(domain.channels), len(domain.structures) + 1, len(OFFSETS))
         loss = rival.loss
     elif piece.method in (ENTRUST, *ABLATIONS):
         module = fit_piece(replace(piece, method=base_of(piece.method)), budget, folder, progress).train()
-        config = hypotheses_stage(config)
+        config, learns = hypotheses_stage(config), "denoiser"
         loss = HypothesesLoss(config.denoiser.num_classes, SCHEDULE, FEW_STEP_NOISE)
     else:
         module = EnTrustNetworks(config)
@@ -67,8 +68,12 @@ def fit_piece(piece: Piece, budget: Budget, folder: Path, progress: Progress | N
         loss = SegDiffLoss(config, SCHEDULE, NOISE)
         changes = Changes()  # edits teach EnFuse where modalities contradict each other; nobody else is asked
 
-    def source() -> PairSource:
+    def source(changes: Changes = changes) -> PairSource:
         cases = stored(folder / "cases", piece.domain, TRAIN, budget.cases)
         return PairSource(cases, offsets=OFFSETS, changes=changes, batch=budget.batch, seed=piece.seed)
 
-    return fit(module, loss, source, config, folder / budget.name / piece.name, progress)
+    def finish(fitted: nn.Module) -> None:
+        planes = source(Changes(whole=1.0, edit=0.0))
+        measure_statistics(fitted.get_submodule(learns), fitted, loss, planes, budget.planes, piece.seed)
+
+    return fit(module, loss, source, config, folder / budget.name / piece.name, progress, finish)

@@ -36,6 +36,7 @@ class Budget:
         name: Of the folder.
         iterations: Optimiser steps.
         batch: Slices a step.
+        planes: Batches of whole planes that the statistics of normalisation are measured on in the end.
         cases: Training cases: the published split, and how the generator goes on behind it.
         widths: U-Net widths of the rivals.
         trunk: EnFuse's.
@@ -47,6 +48,7 @@ class Budget:
     name: str = "full"
     iterations: int = 2400
     batch: int = 16
+    planes: int = 40
     cases: int = 6000
     widths: tuple[int, ...] = WIDTHS
     trunk: tuple[int, ...] = (16, 32, 48, 64)
@@ -59,6 +61,7 @@ QUICK = Budget(
     "quick",
     iterations=8,
     batch=4,
+    planes=2,
     cases=6,
     widths=(8, 12),
     trunk=(8, 12, 16),

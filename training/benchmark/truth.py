@@ -18,7 +18,6 @@ def world_truth(case: WorldCase, num_draws: int) -> Truth:
     """
     domain, conflicts = case.domain, case.scene.conflicts
     pairs = list(combinations(domain.slugs, 2))
-    order = {pair: i for i, (a, b) in enumerate(pairs) for pair in ((a, b), (b, a))}
     rng = stream(domain.name, case.split.name, case.index, "oracle")
     kinds = np.array(["", *(f.kind for f in domain.findings)])[case.kinds]
     negatives = {kind: (kinds == kind) & ~case.conflict for kind in ("complementary", "low-contrast", "noise")}
@@ -28,7 +27,9 @@ def world_truth(case: WorldCase, num_draws: int) -> Truth:
         draws=np.stack([label for _, label in case.scene.truth.draw(rng, num_draws)]),
         probability=case.probability,
         conflicts=case.blobs,
-        responsible=np.array([order[pair] for pair in case.pairs], dtype=int),
+        responsible=np.array(
+            [[(a, b) in found or (b, a) in found for a, b in pairs] for found in case.contradictions], dtype=bool
+        ).reshape(-1, len(pairs)),
         states=case.table,
         hard_negatives={kind: mask for kind, mask in negatives.items() if mask.any()},
         lesion_level=domain.lesion_level,

@@ -6,7 +6,6 @@ import pytest
 from entrust import metrics
 from entrust.metrics import Domain
 from tests.factories.conflict_world import (
-    NUM_PAIRS,
     boundary_lover,
     make_calm_truth,
     make_truth,
@@ -22,7 +21,7 @@ from training.scorecard import oracle, score
 def methods() -> dict[str, Method]:
     truths = [make_truth(seed) for seed in range(40)]
     return {
-        "oracle": [[score(oracle(t, NUM_PAIRS), t) for t in truths]],
+        "oracle": [[score(oracle(t), t) for t in truths]],
         "salt and pepper": [[score(salt_and_pepper(t, n), t) for n, t in enumerate(truths)]],
         "nested thresholds": [[score(nested_thresholds(t), t) for t in truths]],
         "mode": [[score(sure_of_the_mode(t), t) for t in truths]],
@@ -90,7 +89,7 @@ def test_the_oracles_row_is_what_the_closed_forms_say(methods: dict[str, Method]
 
 def test_the_numbers_of_a_case_are_those_of_the_metrics() -> None:
     truth = make_truth(5)
-    answer = oracle(truth, NUM_PAIRS)
+    answer = oracle(truth)
     scored = score(answer, truth)
     mask, label = answer.probability.argmax(axis=0), truth.labels[0]
     fore = metrics.foreground_domain(mask > 0, truth.labels.any(axis=0), spacing_mm=truth.spacing_mm)
@@ -154,7 +153,7 @@ def test_the_table_tells_every_metric_of_every_method(methods: dict[str, Method]
 
 def test_a_case_without_foreground_and_conflict_has_what_applies() -> None:
     truth = make_calm_truth()
-    scored = score(oracle(truth, NUM_PAIRS), truth)
+    scored = score(oracle(truth), truth)
     assert (scored.numbers["dice"], scored.numbers["hd95_mm"], scored.numbers["ged"]) == (1, 0, 0)
     assert scored.numbers["covered"] == 1
     for name in ("ece.foreground", "brier.conflict", "coherence", "joint_state", "error_auroc"):
@@ -168,7 +167,7 @@ def test_a_case_without_foreground_and_conflict_has_what_applies() -> None:
 
 def test_a_metric_that_few_patients_have_is_told_without_an_interval() -> None:
     truths = [make_truth(1), *[make_calm_truth()] * 3]
-    rows = table({"oracle": [[score(oracle(t, NUM_PAIRS), t) for t in truths]]}, num=200).splitlines()
+    rows = table({"oracle": [[score(oracle(t), t) for t in truths]]}, num=200).splitlines()
     assert "| coherence | 1.000 |" in rows
     dice = next(row for row in rows if row.startswith("| Dice |"))
     assert "[" in dice

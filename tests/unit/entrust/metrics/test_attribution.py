@@ -18,17 +18,22 @@ def blobs() -> np.ndarray:
     return b
 
 
+def only(num: int, *right: int) -> np.ndarray:
+    """Of each conflict, one of ``num`` candidates is right."""
+    return np.eye(num, dtype=bool)[list(right)]
+
+
 def test_the_strongest_mean_evidence_of_a_conflict_is_its_attribution(blobs: np.ndarray) -> None:
     evidence = np.full((3, 10, 10), 0.1)
     evidence[2][blobs[0]] = 0.4
     evidence[0][blobs[1]] = 0.4
     evidence[1, 5, 0] = 1.0  # outside every conflict
-    assert attribution_accuracy(evidence, blobs, np.array([2, 0])) == 1
-    assert attribution_accuracy(evidence, blobs, np.array([2, 1])) == 0.5
-    assert attribution_accuracy(evidence, blobs[::-1], np.array([0, 2])) == 1
+    assert attribution_accuracy(evidence, blobs, only(3, 2, 0)) == 1
+    assert attribution_accuracy(evidence, blobs, only(3, 2, 1)) == 0.5
+    assert attribution_accuracy(evidence, blobs[::-1], only(3, 0, 2)) == 1
     evidence[1, 0, 0] = 1.0  # one voxel of nine does not outweigh the conflict, but it is a voxel
-    assert attribution_accuracy(evidence, blobs, np.array([2, 0])) == 1
-    assert voxel_attribution_accuracy(evidence, blobs, np.array([2, 0])) == pytest.approx((8 / 9 + 1) / 2)
+    assert attribution_accuracy(evidence, blobs, only(3, 2, 0)) == 1
+    assert voxel_attribution_accuracy(evidence, blobs, only(3, 2, 0)) == pytest.approx((8 / 9 + 1) / 2)
 
 
 @given(st.integers(2, 6), st.integers(0, 5))
@@ -36,26 +41,35 @@ def test_evidence_without_content_has_chance(candidates: int, true: int) -> None
     blobs = np.ones((1, 4, 4), bool)
     constant = np.full((candidates, 4, 4), 0.3)
     for accuracy in (attribution_accuracy, voxel_attribution_accuracy):
-        assert accuracy(constant, blobs, np.array([true % candidates])) == pytest.approx(1 / candidates)
+        assert accuracy(constant, blobs, only(candidates, true % candidates)) == pytest.approx(1 / candidates)
 
 
 @given(hnp.arrays(np.float64, (3, 4, 4), elements=st.floats(0, 1)), st.integers(0, 2), st.permutations(range(3)))
 def test_the_order_of_candidates_does_not_matter(evidence: np.ndarray, true: int, order: list[int]) -> None:
     blobs = np.eye(4, dtype=bool)[None]
     for accuracy in (attribution_accuracy, voxel_attribution_accuracy):
-        value = accuracy(evidence, blobs, np.array([true]))
-        assert accuracy(evidence[order], blobs, np.array([order.index(true)])) == pytest.approx(value)
-        assert sum(accuracy(evidence, blobs, np.array([c])) for c in range(3)) == pytest.approx(1)
+        value = accuracy(evidence, blobs, only(3, true))
+        assert accuracy(evidence[order], blobs, only(3, order.index(true))) == pytest.approx(value)
+        assert sum(accuracy(evidence, blobs, only(3, c)) for c in range(3)) == pytest.approx(1)
+
+
+def test_where_two_modalities_deny_alike_both_pairs_are_right(blobs: np.ndarray) -> None:
+    right = np.array([[True, True, False], [False, False, True]])
+    evidence = np.full((3, 10, 10), 0.1)
+    evidence[1][blobs[0]] = 0.4
+    for accuracy in (attribution_accuracy, voxel_attribution_accuracy):
+        assert accuracy(evidence, blobs[:1], right[:1]) == 1
+        assert accuracy(np.ones((3, 10, 10)), blobs, right) == pytest.approx((2 / 3 + 1 / 3) / 2), "chance"
 
 
 def test_without_conflicts_there_is_nothing_to_attribute(blobs: np.ndarray) -> None:
     evidence = np.zeros((2, 10, 10))
     for accuracy in (attribution_accuracy, voxel_attribution_accuracy):
-        assert np.isnan(accuracy(evidence, blobs[:0], np.zeros(0, int)))
+        assert np.isnan(accuracy(evidence, blobs[:0], only(2)))
         with pytest.raises(InvalidInputError):
-            accuracy(evidence, blobs, np.array([0, 2]))
+            accuracy(evidence, blobs, np.array([[True, False], [False, False]]))
         with pytest.raises(InvalidInputError):
-            accuracy(evidence, np.zeros_like(blobs), np.array([0, 1]))
+            accuracy(evidence, np.zeros_like(blobs), only(2, 0, 1))
 
 
 def test_the_pointing_game_asks_where_the_maximum_lies(blobs: np.ndarray) -> None:

@@ -72,7 +72,7 @@ def test_a_fit_is_taken_from_where_it_lies(folder: Path) -> None:
 def test_the_oracle_is_perfect_where_it_can_be(domain: str) -> None:
     case = make_case(get_domain(domain), TEST, 2)
     truth = world_truth(case, 16)
-    numbers = score(oracle(truth, 6), truth).numbers
+    numbers = score(oracle(truth), truth).numbers
     assert numbers["probability_error.foreground"] == 0
     np.testing.assert_allclose(truth.blob_fractions(truth.labels), case.blob_fractions(case.labels))
     if len(case.blobs):

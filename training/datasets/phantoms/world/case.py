@@ -101,9 +101,9 @@ class WorldCase:
         return np.asarray(self.blobs.any(axis=0))
 
     @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The modalities responsible for each blob: (sees a lesion, denies it)."""
-        return tuple(p.finding.pair for p in self.scene.conflicts if p.finding.pair is not None)
+    def contradictions(self) -> tuple[tuple[tuple[str, str], ...], ...]:
+        """The modalities responsible for each blob: (sees a lesion, denies it), several where two deny alike."""
+        return tuple(p.finding.contradictions for p in self.scene.conflicts)
 
     def blob_fractions(self, labels: UInt8[np.ndarray, "k d h w"]) -> Float64[np.ndarray, "k n"]:
         """Return the fraction of each blob that each label map takes for lesion.

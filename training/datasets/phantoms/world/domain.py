@@ -78,6 +78,15 @@ class Finding:
             raise InvalidInputError(f"The label of {self.name!r} is certain: it can have no cue.")
 
     @property
+    def contradictions(self) -> tuple[tuple[str, str], ...]:
+        """``pair``, and the modality that sees a lesion with each other one that denies it as fully; none without."""
+        if self.pair is None:
+            return ()
+        sees, denies = self.pair
+        alike = self.visibility.get(denies, 0.0)
+        return tuple((sees, m) for m, seen in self.visibility.items() if m != sees and seen == alike)
+
+    @property
     def judgements(self) -> tuple[tuple[float, float], ...]:
         """Levels of the cue with their probabilities; one, of probability 1, where the label is certain."""
         return self.cue.levels if self.cue else ((1.0, 1.0),)

@@ -79,11 +79,14 @@ def test_patches_do_not_touch_and_conflicts_keep_to_their_zone(domain: Domain) -
 @each_domain
 def test_truth_tells_where_which_pair_disagrees_and_which_negatives_do_not(domain: Domain) -> None:
     case = next(c for i in range(40) if (c := make_case(domain, TEST, i, depth=1)).conflict.any())
-    assert len(case.blobs) == len(case.pairs) == int(np.log2(len(case.table)))
+    assert len(case.blobs) == len(case.contradictions) == int(np.log2(len(case.table)))
     disputed = {1 + domain.findings.index(f) for f in (*domain.conflicts, domain.unseen)}
     assert np.array_equal(np.isin(case.kinds, list(disputed)), case.conflict)
     middle = np.max(np.minimum(case.probability, 1 - case.probability), axis=0)
     assert middle[case.conflict].mean() > 0.1
+    for patch, found in zip(case.scene.conflicts, case.contradictions, strict=True):
+        assert patch.finding.pair in found
+        assert len({patch.finding.visibility[denies] for _, denies in found}) == 1, "they deny alike"
     for patch in case.scene.patches:
         core = patch.distance_mm < -patch.finding.spread_mm
         if patch.finding.kind == "complementary" and patch.finding.levels[0] != patch.finding.levels[1]:
