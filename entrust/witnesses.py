@@ -1,8 +1,10 @@
 """The conflict map of TrustMap: who testifies that modalities contradict each other, and which of them do.
 
-Symbols: G → ``gate``; D_m → ``leave_one_out``; C_mn → ``pair_conflict``.
+Symbols: G → ``gate``; D_m → ``leave_one_out``; C_mn → ``pair_conflict``; p_m → ``unimodal``; Δ_m → ``moved``; 1 − ν_m →
+``sure``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import log
@@ -10,9 +12,12 @@ from math import log
 import numpy as np
 from jaxtyping import Bool, Float
 
-from entrust.conflict import BASE, LEAVE_OUT, Probe, ProbeShifts
+from entrust.conflict import BASE, LEAVE_OUT, ProbeShifts
 from entrust.contract import FittedConstants, Task
 from entrust.uncertainty import Hypotheses, entropy
+
+PAIR_WITNESSES = ("opinions", "pulls", "certainty")
+"""Of a contradiction between two modalities, in the order of their weights; see :func:`pair_witnesses`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,53 +71,69 @@ def weigh(
 ) -> tuple[Float[np.ndarray, "d h w"], Float[np.ndarray, "p d h w"]]:
     """Return the conflict map, and the evidence for each pair of modalities, both in [0, 1].
 
+    With fitted weights the pairs share the conflict map among them: the evidence is the map times the softmax, over
+    the pairs that differ at all, of what their witnesses say. Without, it is C_mn.
+
     Args:
         task: Gives the modalities and their pairs.
-        hypotheses: Marginal, gate, C_mn and the probes' answers.
+        hypotheses: Marginal, gate, C_mn, what each modality says alone, and the probes' answers.
         shifts: What the probes moved.
         constants: Give the weights of the witnesses.
     """
     conflict = witnesses(task, hypotheses, shifts).weighed(constants.probe_share, constants.doubt_share)
-    if not constants.probe_share:
+    if not constants.pair_weights:
         return conflict, hypotheses.pair_conflict
-    pulls = opposing_pull(task, hypotheses.probes, hypotheses.probe_marginals)
-    return conflict, pair_evidence(hypotheses.pair_conflict, pulls, constants.probe_share, constants.doubt_share)
+    evidence = np.empty_like(hypotheses.pair_conflict)
+    for z in range(len(conflict)):  # a slice at a time: the witnesses of all pairs are many maps
+        differs = hypotheses.pair_conflict[:, z] > 0.0
+        said = pair_witnesses(task, hypotheses, np.s_[z])
+        evidence[:, z] = conflict[z] * shares_of_pairs(said, differs, constants.pair_weights)
+    return conflict, evidence
 
 
-def opposing_pull(
-    task: Task, probes: tuple[Probe, ...], probe_marginals: Float[np.ndarray, "v d c h w"]
-) -> Float[np.ndarray, "p d h w"]:
-    """Return how far each pair of modalities pulls the answer in opposite directions, in [0, 1].
+def pair_witnesses(
+    task: Task, hypotheses: Hypotheses, where: Bool[np.ndarray, "d h w"] | int
+) -> Float[np.ndarray, "k p *s"]:
+    """Return what testifies that two modalities contradict each other, of each of :data:`PAIR_WITNESSES`, in [0, 1].
 
-    Without the modality that sees a lesion the foreground probability falls, without the one that denies it, it rises:
-    the evidence for a pair is the geometric mean of the two. Zero for a modality that was not probed.
+    Opinions differ, ½‖p_m − p_n‖₁; the answer moves differently without the one and without the other,
+    ½‖Δ_m − Δ_n‖₁, where a modality that was not probed moves nothing; and both are sure of what they see,
+    (1 − ν_m)(1 − ν_n), for one that cannot know does not contradict.
 
     Args:
         task: Gives the modalities and their pairs.
-        probes: As planned by :func:`entrust.conflict.probe_plan`.
-        probe_marginals: Softmax at t = 1 in the order of ``probes``.
+        hypotheses: Give p_m, and the probes' answers.
+        where: Voxels, or the number of a slice.
     """
-    foreground = {probe.name: 1.0 - answer[:, 0] for probe, answer in zip(probes, probe_marginals, strict=True)}
-    base = foreground[BASE]
-    rise = np.stack([foreground.get(LEAVE_OUT + slug, base) - base for slug in task.slugs])
-    up, down = np.maximum(rise, 0.0), np.maximum(-rise, 0.0)
-    pulls = [np.sqrt(up[i] * down[j] + up[j] * down[i]) for i, j in combinations(range(len(rise)), 2)]
-    return np.stack(pulls) if pulls else np.zeros((0, *base.shape), base.dtype)
+    said = np.stack([np.moveaxis(p, 1, 0)[:, where] for p in hypotheses.unimodal])  # [m, c, *s]
+    answers = {
+        probe.name: np.moveaxis(answer, 1, 0)[:, where]
+        for probe, answer in zip(hypotheses.probes, hypotheses.probe_marginals, strict=True)
+    }
+    base = answers[BASE]
+    moved = np.stack([answers.get(LEAVE_OUT + slug, base) - base for slug in task.slugs])
+    sure = 1.0 - entropy(said, axis=1) / log(task.num_classes)
+    pairs = list(combinations(range(task.num_modalities), 2))
+    found = np.empty((len(PAIR_WITNESSES), len(pairs), *said.shape[2:]), dtype=np.float32)
+    for p, (m, n) in enumerate(pairs):
+        found[0, p] = 0.5 * np.abs(said[m] - said[n]).sum(axis=0)
+        found[1, p] = 0.5 * np.abs(moved[m] - moved[n]).sum(axis=0)
+        found[2, p] = sure[m] * sure[n]
+    return found
 
 
-def pair_evidence(
-    pair_conflict: Float[np.ndarray, "p d h w"],
-    pulls: Float[np.ndarray, "p d h w"],
-    probe_share: float,
-    doubt_share: float,
-) -> Float[np.ndarray, "p d h w"]:
-    """Return the evidence for each pair: C_mn and the opposing pull, weighted as the map weighs gate and probes.
+def shares_of_pairs(
+    said: Float[np.ndarray, "k p *s"], differs: Bool[np.ndarray, "p *s"], weights: Sequence[float]
+) -> Float[np.ndarray, "p *s"]:
+    """Return how a conflict is shared among the pairs: a softmax that sums to 1, or to 0 where no pair differs.
 
     Args:
-        pair_conflict: C_mn of EnFuse.
-        pulls: See :func:`opposing_pull`.
-        probe_share: As in :meth:`Witnesses.weighed`, more than 0.
-        doubt_share: As there; entropy knows no pairs.
+        said: See :func:`pair_witnesses`.
+        differs: Which pairs are asked: those whose modalities are both there and do not say the same.
+        weights: Of the witnesses.
     """
-    share = probe_share / (1.0 - doubt_share)
-    return np.asarray(pair_conflict ** (1.0 - share) * pulls**share)
+    score = np.where(differs, np.tensordot(np.asarray(weights, said.dtype), said, 1), -np.inf)
+    best = score.max(axis=0)
+    shares: np.ndarray = np.exp(score - np.where(np.isfinite(best), best, 0.0))
+    shares /= np.maximum(shares.sum(axis=0), 1.0)  # the best has 1 before
+    return shares

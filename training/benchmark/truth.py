@@ -1,7 +1,5 @@
 """What is true of a case of ConflictWorld, in the words of the scorecard."""
 
-from itertools import combinations
-
 import numpy as np
 
 from training.datasets.phantoms.world.case import WorldCase
@@ -17,7 +15,6 @@ def world_truth(case: WorldCase, num_draws: int) -> Truth:
         num_draws: K of the oracle, as of the methods beside it; draws of their own, not the case's readers.
     """
     domain, conflicts = case.domain, case.scene.conflicts
-    pairs = list(combinations(domain.slugs, 2))
     rng = stream(domain.name, case.split.name, case.index, "oracle")
     kinds = np.array(["", *(f.kind for f in domain.findings)])[case.kinds]
     negatives = {kind: (kinds == kind) & ~case.conflict for kind in ("complementary", "low-contrast", "noise")}
@@ -27,9 +24,7 @@ def world_truth(case: WorldCase, num_draws: int) -> Truth:
         draws=np.stack([label for _, label in case.scene.truth.draw(rng, num_draws)]),
         probability=case.probability,
         conflicts=case.blobs,
-        responsible=np.array(
-            [[(a, b) in found or (b, a) in found for a, b in pairs] for found in case.contradictions], dtype=bool
-        ).reshape(-1, len(pairs)),
+        responsible=case.responsible,
         states=case.table,
         hard_negatives={kind: mask for kind, mask in negatives.items() if mask.any()},
         lesion_level=domain.lesion_level,

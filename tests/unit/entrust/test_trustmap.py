@@ -1,5 +1,7 @@
 """What the calibration head sees, and the joined answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,6 @@ from entrust.conflict import ProbeShifts, probe_plan, probe_shifts
 from entrust.contract import ONCOLOGY, FittedConstants
 from entrust.trustmap import build_trust_map, calibration_features
 from entrust.uncertainty import Hypotheses, decompose, entropy, mix, pairwise_dice, softmax
-from entrust.witnesses import opposing_pull
 
 D, C, H, W, K = 3, 2, 4, 5, 4
 CONSTANTS = FittedConstants(kappa=0.7)
@@ -124,5 +125,7 @@ def test_the_map_weighs_its_witnesses_as_the_constants_say(
     np.testing.assert_allclose(
         probed.conflict, np.sqrt(shifts.leave_one_out.max(axis=0) / np.log(2) * doubt), rtol=1e-4
     )
-    pulls = opposing_pull(ONCOLOGY, hypotheses.probes, hypotheses.probe_marginals)
-    np.testing.assert_allclose(probed.pair_conflict, pulls)
+    np.testing.assert_array_equal(probed.pair_conflict, hypotheses.pair_conflict)
+    weighed = replace(asked, pair_weights=(8.0, 6.0, 4.0))
+    shared = build_trust_map(ONCOLOGY, hypotheses, shifts, weighed, probability, error, imaged)
+    np.testing.assert_allclose(shared.pair_conflict.sum(axis=0), probed.conflict, rtol=1e-5)

@@ -3,17 +3,42 @@
 import numpy as np
 import pytest
 
-from entrust.conflict import Probe, probe_plan
-from entrust.contract import ONCOLOGY
-from entrust.witnesses import Witnesses, opposing_pull, pair_evidence
+from entrust.conflict import pair_conflict, probe_plan, probe_shifts
+from entrust.contract import ONCOLOGY, FittedConstants
+from entrust.uncertainty import Hypotheses
+from entrust.witnesses import Witnesses, pair_witnesses, shares_of_pairs, weigh
 
-ALL = (True, True, True)
+WEIGHTS = FittedConstants(pair_weights=(8.0, 6.0, 4.0))
 
 
-def answers_of(probes: tuple[Probe, ...], foreground: dict[str, float], otherwise: float) -> np.ndarray:
-    """One voxel of two classes: probability of foreground by probe → [v, 1, 2, 1, 1]."""
-    p = np.array([foreground.get(probe.name, otherwise) for probe in probes], np.float32)
-    return np.stack([1 - p, p], axis=1).reshape(len(p), 1, 2, 1, 1)
+def said_of(foreground: dict[str, float], base: float = 0.5, without: dict[str, float] | None = None) -> Hypotheses:
+    """One voxel of two classes: what each modality says alone, and the answer with all and without one."""
+    there = tuple(slug in foreground for slug in ONCOLOGY.slugs)
+    probes = probe_plan(ONCOLOGY, there)
+    answers = {"base": base, **{f"without_{slug}": p for slug, p in (without or {}).items()}}
+
+    def softmax(p: list[float]) -> np.ndarray:
+        return np.stack([1 - np.array(p), p], axis=1).astype(np.float32).reshape(len(p), 1, 2, 1, 1)
+
+    unimodal = softmax([foreground.get(slug, 0.5) for slug in ONCOLOGY.slugs])
+    marginals = softmax([answers.get(probe.name, base) for probe in probes])
+    return Hypotheses(
+        marginal=marginals[0],
+        samples=marginals[0][None],
+        conflict=np.full((1, 1, 1), 0.8, np.float32),
+        pair_conflict=pair_conflict(unimodal, np.array(there).reshape(-1, 1, 1, 1)),
+        unimodal=unimodal,
+        probes=probes,
+        probe_marginals=marginals,
+    )
+
+
+def evidence_of(found: Hypotheses) -> dict[tuple[str, str], float]:
+    """The evidence for each pair in the voxel."""
+    shifts = probe_shifts(ONCOLOGY, found.probes, found.probe_marginals)
+    conflict, pairs = weigh(ONCOLOGY, found, shifts, WEIGHTS)
+    np.testing.assert_array_equal(conflict, found.conflict)
+    return dict(zip(ONCOLOGY.pairs, pairs[:, 0, 0, 0].tolist(), strict=True))
 
 
 def test_the_conflict_map_is_a_weighted_geometric_mean(rng: np.random.Generator) -> None:
@@ -25,29 +50,51 @@ def test_the_conflict_map_is_a_weighted_geometric_mean(rng: np.random.Generator)
     assert not calm.any(), "what no probe moves is no conflict, whatever the gate says"
 
 
-def test_who_sees_and_who_denies_pull_in_opposite_directions() -> None:
-    probes = probe_plan(ONCOLOGY, ALL)
-    foreground = {"base": 0.5, "without_ct": 0.5, "without_pet": 0.1, "without_t1": 0.7}  # PET sees, T1 denies
-    answers = answers_of(probes, foreground, 0.5)
-    pulls = opposing_pull(ONCOLOGY, probes, answers)
-    expected = {("ct", "pet"): 0.0, ("ct", "t1"): 0.0, ("pet", "t1"): np.sqrt(0.4 * 0.2)}
-    np.testing.assert_allclose(pulls[:, 0, 0, 0], [expected[pair] for pair in ONCOLOGY.pairs], rtol=1e-5)
-    confident = np.array([0.9, 0.1, 0.4], np.float32).reshape(3, 1, 1, 1)
-    np.testing.assert_allclose(pair_evidence(confident, pulls, 0.5, 0.5), pulls)  # the gate has no say
-    np.testing.assert_allclose(pair_evidence(confident, pulls, 0.25, 0.5), np.sqrt(confident * pulls))
+def test_what_the_witnesses_of_a_pair_say() -> None:
+    found = said_of({"ct": 0.5, "pet": 1.0, "t1": 0.0}, 0.5, {"ct": 0.5, "pet": 0.1, "t1": 0.7})
+    everywhere = np.ones((1, 1, 1), bool)
+    said = pair_witnesses(ONCOLOGY, found, everywhere)[:, :, 0]
+    ct_pet, ct_t1, pet_t1 = (ONCOLOGY.pairs.index(p) for p in (("ct", "pet"), ("ct", "t1"), ("pet", "t1")))
+    np.testing.assert_allclose(said[:, pet_t1], [1.0, 0.6, 1.0], atol=1e-6)
+    np.testing.assert_allclose(said[:, ct_pet], [0.5, 0.4, 0.0], atol=1e-6)  # at .5 CT knows nothing
+    np.testing.assert_allclose(said[:, ct_t1], [0.5, 0.2, 0.0], atol=1e-6)
+    np.testing.assert_array_equal(pair_witnesses(ONCOLOGY, found, 0)[:, :, 0, 0], said)
 
 
-def test_two_modalities_of_one_mind_do_not_pull_apart() -> None:
-    probes = probe_plan(ONCOLOGY, ALL)
-    foreground = {"base": 0.8, "without_ct": 0.8, "without_pet": 0.4, "without_t1": 0.5}  # both support the lesion
-    answers = answers_of(probes, foreground, 0.8)
-    assert not opposing_pull(ONCOLOGY, probes, answers).any()
+def test_who_sees_and_who_denies_have_most_of_the_conflict() -> None:
+    evidence = evidence_of(said_of({"ct": 0.5, "pet": 0.95, "t1": 0.05}, 0.5, {"ct": 0.5, "pet": 0.1, "t1": 0.7}))
+    assert sum(evidence.values()) == pytest.approx(0.8), "the pairs share what the map says"
+    assert evidence["pet", "t1"] > 0.7
 
 
-def test_a_modality_that_is_absent_pulls_nowhere() -> None:
-    probes = probe_plan(ONCOLOGY, (True, True, False))
-    foreground = {"base": 0.5, "without_ct": 0.8, "without_pet": 0.1}
-    answers = answers_of(probes, foreground, 0.5)
-    pulls = dict(zip(ONCOLOGY.pairs, opposing_pull(ONCOLOGY, probes, answers)[:, 0, 0, 0], strict=True))
-    assert pulls["ct", "pet"] == pytest.approx(np.sqrt(0.3 * 0.4), rel=1e-5)
-    assert pulls["ct", "t1"] == pulls["pet", "t1"] == 0.0
+def test_one_that_cannot_know_does_not_contradict() -> None:
+    blind = evidence_of(said_of({"ct": 0.25, "pet": 0.98, "t1": 0.02}))
+    assert blind["pet", "t1"] > 2 * blind["ct", "pet"]
+
+
+def test_an_absent_modality_contradicts_nobody() -> None:
+    evidence = evidence_of(said_of({"ct": 0.2, "pet": 0.9}, 0.5, {"ct": 0.8, "pet": 0.1}))
+    assert evidence["ct", "pet"] == pytest.approx(0.8)
+    assert evidence["ct", "t1"] == evidence["pet", "t1"] == 0.0
+    alone = evidence_of(said_of({"pet": 0.9}))
+    assert set(alone.values()) == {0.0}
+
+
+def test_without_weights_the_confident_disagreement_tells() -> None:
+    found = said_of({"ct": 0.2, "pet": 0.9, "t1": 0.4})
+    shifts = probe_shifts(ONCOLOGY, found.probes, found.probe_marginals)
+    np.testing.assert_array_equal(weigh(ONCOLOGY, found, shifts, FittedConstants())[1], found.pair_conflict)
+
+
+def test_shares_are_a_softmax_over_the_pairs_that_differ(rng: np.random.Generator) -> None:
+    said = rng.random((3, 4, 50)).astype(np.float32)
+    differs = rng.random((4, 50)) > 0.3
+    differs[:, 0] = False
+    shares = shares_of_pairs(said, differs, (2.0, 1.0, 0.5))
+    assert not shares[~differs].any()
+    np.testing.assert_allclose(shares.sum(axis=0), differs.any(axis=0), rtol=1e-6)
+    score = np.tensordot([2.0, 1.0, 0.5], said, 1)
+    for voxel in range(1, 50):
+        some = differs[:, voxel]
+        expected = np.exp(score[some, voxel]) / np.exp(score[some, voxel]).sum()
+        np.testing.assert_allclose(shares[some, voxel], expected, rtol=1e-5)

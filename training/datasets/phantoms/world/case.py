@@ -1,6 +1,7 @@
 """A case: images, one label to train on, and, for tests, everything that is true of it."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int, UInt8
@@ -105,6 +106,13 @@ class WorldCase:
         """The modalities responsible for each blob: (sees a lesion, denies it), several where two deny alike."""
         return tuple(p.finding.contradictions for p in self.scene.conflicts)
 
+    @property
+    def responsible(self) -> Bool[np.ndarray, "n p"]:
+        """Which pairs of modalities are behind each blob, in the order of ``combinations``."""
+        pairs = list(combinations(self.domain.slugs, 2))
+        found = [[(a, b) in said or (b, a) in said for a, b in pairs] for said in self.contradictions]
+        return np.array(found, dtype=bool).reshape(-1, len(pairs))
+
     def blob_fractions(self, labels: UInt8[np.ndarray, "k d h w"]) -> Float64[np.ndarray, "k n"]:
         """Return the fraction of each blob that each label map takes for lesion.
 
@@ -126,7 +134,8 @@ class WorldCase:
             [normalise(c.role, self.images[i], self.presence[i]) for i, c in enumerate(self.domain.channels)]
         )
         spacing = self.scene.space.spacing_mm
-        return TrainingCase(self.name, images, self.presence, self.label, spacing, self.conflict)
+        responsible = np.tensordot(self.responsible.T, self.blobs, 1)
+        return TrainingCase(self.name, images, self.presence, self.label, spacing, self.conflict, responsible)
 
 
 def make_scene(domain: Domain, split: Split, index: int, depth: int | None = None) -> Scene:
