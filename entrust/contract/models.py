@@ -50,7 +50,6 @@ class FittedConstants:
         conflict_threshold: Conflict from which a voxel counts as contradicted.
         probe_share: Weight of the probes in the conflict map, see :mod:`entrust.witnesses`.
         doubt_share: Weight of the marginal's entropy in it; the gate's is 1 minus both.
-        pair_weights: Of the witnesses that tell which pair of modalities contradict each other; none: C_mn tells.
     """
 
     kappa: float = 0.5
@@ -59,10 +58,6 @@ class FittedConstants:
     conflict_threshold: float = 0.5
     probe_share: float = 0.0
     doubt_share: float = 0.0
-    pair_weights: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pair_weights", tuple(self.pair_weights))  # JSON has lists
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from training.baselines.rival import Rival
 from training.baselines.volume import predict_volume
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
-from training.fit_conflict import fit_conflict_shares, fit_pair_weights
+from training.fit_conflict import fit_conflict_shares
 from training.fit_head import BACKGROUND_WEIGHT, CalibrationCase, HeadFit, fit_head
 from training.precision import autocast
 from training.predict import predict_hypotheses
@@ -114,7 +114,6 @@ class Calibration:
         conflict_threshold: From which the conflict map means a conflict.
         probe_share: Of the conflict map, see :mod:`entrust.witnesses`.
         doubt_share: The same.
-        pair_weights: Of the witnesses of pairs, see there, too.
     """
 
     kappa: float
@@ -125,17 +124,14 @@ class Calibration:
     conflict_threshold: float = 0.5
     probe_share: float = 0.0
     doubt_share: float = 0.0
-    pair_weights: tuple[float, ...] = ()
 
     def with_witnesses(self, raw: Raw, task: Task) -> Raw:
         """Return EnTrust's answer with the conflict map of these weights; a rival's as it is."""
         found = raw.hypotheses
         if found is None:
             return raw
-        weights = FittedConstants(
-            probe_share=self.probe_share, doubt_share=self.doubt_share, pair_weights=self.pair_weights
-        )
-        conflict, pairs = weigh(task, found, shifts_of(found, task), weights)
+        shares = FittedConstants(probe_share=self.probe_share, doubt_share=self.doubt_share)
+        conflict, pairs = weigh(task, found, shifts_of(found, task), shares)
         return replace(raw, conflict=conflict, pair_conflict=pairs)
 
 
@@ -183,17 +179,15 @@ def calibrate(
             estimates_ml=[float(lesion_volumes(m.argmax(axis=1), lesion_level, voxel)) for m in mixtures],
         )
     threshold, probe_share, doubt_share = 0.5, 0.0, 0.0
-    pair_weights: tuple[float, ...] = ()
     known = [case.conflict for case in cases if case.conflict is not None]
     if raws[0].hypotheses is not None:
         drawn = [raw.hypotheses for raw in raws if raw.hypotheses is not None]
         asked = [witnesses(task, found, shifts_of(found, task)) for found in drawn]
         probe_share, doubt_share, threshold = fit_conflict_shares(asked, known)
-        pair_weights = fit_pair_weights(task, drawn, cases)
     elif all(raw.conflict is not None for raw in raws):
         found = np.concatenate([raw.conflict.ravel() for raw in raws if raw.conflict is not None])
         threshold = float(best_overlap(found, np.concatenate([k.ravel() for k in known]))[1])
-    return Calibration(kappa, temperature, head, iterations, scale, threshold, probe_share, doubt_share, pair_weights)
+    return Calibration(kappa, temperature, head, iterations, scale, threshold, probe_share, doubt_share)
 
 
 @torch.inference_mode()

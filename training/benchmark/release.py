@@ -56,7 +56,6 @@ def release_domain(domain: str, seed: int, budget: Budget, folder: Path, weights
             conflict_threshold=round(fitted.conflict_threshold, 3),
             probe_share=fitted.probe_share,
             doubt_share=fitted.doubt_share,
-            pair_weights=fitted.pair_weights,
         ),
         facts={
             "data": {

@@ -21,7 +21,6 @@ class TrainingCase:
         label: Label map.
         spacing_mm: Voxel size (depth, row, column).
         conflict: Known conflict mask of a phantom; ``None`` for real patients.
-        responsible: Which pairs of modalities contradict each other there, where that is known, too.
     """
 
     name: str
@@ -30,7 +29,6 @@ class TrainingCase:
     label: UInt8[np.ndarray, "d h w"]
     spacing_mm: tuple[float, float, float]
     conflict: Bool[np.ndarray, "d h w"] | None = None
-    responsible: Bool[np.ndarray, "p d h w"] | None = None
 
     @property
     def depth(self) -> int:

@@ -1,7 +1,5 @@
 """What the calibration head sees, and the joined answer."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -125,7 +123,4 @@ def test_the_map_weighs_its_witnesses_as_the_constants_say(
     np.testing.assert_allclose(
         probed.conflict, np.sqrt(shifts.leave_one_out.max(axis=0) / np.log(2) * doubt), rtol=1e-4
     )
-    np.testing.assert_array_equal(probed.pair_conflict, hypotheses.pair_conflict)
-    weighed = replace(asked, pair_weights=(8.0, 6.0, 4.0))
-    shared = build_trust_map(ONCOLOGY, hypotheses, shifts, weighed, probability, error, imaged)
-    np.testing.assert_allclose(shared.pair_conflict.sum(axis=0), probed.conflict, rtol=1e-5)
+    np.testing.assert_allclose(probed.pair_conflict.sum(axis=0), probed.conflict, rtol=1e-5)

@@ -6,9 +6,9 @@ import pytest
 from entrust.conflict import pair_conflict, probe_plan, probe_shifts
 from entrust.contract import ONCOLOGY, FittedConstants
 from entrust.uncertainty import Hypotheses
-from entrust.witnesses import Witnesses, pair_witnesses, shares_of_pairs, weigh
+from entrust.witnesses import PAIR_WEIGHTS, Witnesses, pair_score, shares_of_pairs, weigh
 
-WEIGHTS = FittedConstants(pair_weights=(8.0, 6.0, 4.0))
+PROBES = FittedConstants(probe_share=1.0)
 
 
 def said_of(foreground: dict[str, float], base: float = 0.5, without: dict[str, float] | None = None) -> Hypotheses:
@@ -34,11 +34,10 @@ def said_of(foreground: dict[str, float], base: float = 0.5, without: dict[str, 
 
 
 def evidence_of(found: Hypotheses) -> dict[tuple[str, str], float]:
-    """The evidence for each pair in the voxel."""
+    """The share of each pair in what the map says of the voxel."""
     shifts = probe_shifts(ONCOLOGY, found.probes, found.probe_marginals)
-    conflict, pairs = weigh(ONCOLOGY, found, shifts, WEIGHTS)
-    np.testing.assert_array_equal(conflict, found.conflict)
-    return dict(zip(ONCOLOGY.pairs, pairs[:, 0, 0, 0].tolist(), strict=True))
+    conflict, pairs = weigh(ONCOLOGY, found, shifts, PROBES)
+    return dict(zip(ONCOLOGY.pairs, (pairs / conflict)[:, 0, 0, 0].tolist(), strict=True))
 
 
 def test_the_conflict_map_is_a_weighted_geometric_mean(rng: np.random.Generator) -> None:
@@ -50,50 +49,43 @@ def test_the_conflict_map_is_a_weighted_geometric_mean(rng: np.random.Generator)
     assert not calm.any(), "what no probe moves is no conflict, whatever the gate says"
 
 
-def test_what_the_witnesses_of_a_pair_say() -> None:
+def test_what_testifies_for_a_pair() -> None:
     found = said_of({"ct": 0.5, "pet": 1.0, "t1": 0.0}, 0.5, {"ct": 0.5, "pet": 0.1, "t1": 0.7})
-    everywhere = np.ones((1, 1, 1), bool)
-    said = pair_witnesses(ONCOLOGY, found, everywhere)[:, :, 0]
-    ct_pet, ct_t1, pet_t1 = (ONCOLOGY.pairs.index(p) for p in (("ct", "pet"), ("ct", "t1"), ("pet", "t1")))
-    np.testing.assert_allclose(said[:, pet_t1], [1.0, 0.6, 1.0], atol=1e-6)
-    np.testing.assert_allclose(said[:, ct_pet], [0.5, 0.4, 0.0], atol=1e-6)  # at .5 CT knows nothing
-    np.testing.assert_allclose(said[:, ct_t1], [0.5, 0.2, 0.0], atol=1e-6)
-    np.testing.assert_array_equal(pair_witnesses(ONCOLOGY, found, 0)[:, :, 0, 0], said)
+    score = dict(zip(ONCOLOGY.pairs, pair_score(ONCOLOGY, found, 0)[:, 0, 0].tolist(), strict=True))
+    said = {("pet", "t1"): (1.0, 0.6, 1.0), ("ct", "pet"): (0.5, 0.4, 0.0), ("ct", "t1"): (0.5, 0.2, 0.0)}
+    assert score == pytest.approx({pair: np.dot(PAIR_WEIGHTS, s) for pair, s in said.items()}, abs=1e-5)
 
 
 def test_who_sees_and_who_denies_have_most_of_the_conflict() -> None:
     evidence = evidence_of(said_of({"ct": 0.5, "pet": 0.95, "t1": 0.05}, 0.5, {"ct": 0.5, "pet": 0.1, "t1": 0.7}))
-    assert sum(evidence.values()) == pytest.approx(0.8), "the pairs share what the map says"
-    assert evidence["pet", "t1"] > 0.7
+    assert sum(evidence.values()) == pytest.approx(1.0), "the pairs share what the map says"
+    assert evidence["pet", "t1"] > 0.9
 
 
 def test_one_that_cannot_know_does_not_contradict() -> None:
-    blind = evidence_of(said_of({"ct": 0.25, "pet": 0.98, "t1": 0.02}))
-    assert blind["pet", "t1"] > 2 * blind["ct", "pet"]
+    moved = {"ct": 0.52, "pet": 0.5, "t1": 0.5}
+    blind = evidence_of(said_of({"ct": 0.35, "pet": 0.98, "t1": 0.02}, 0.5, moved))
+    assert blind["pet", "t1"] > 3 * blind["ct", "pet"]
 
 
 def test_an_absent_modality_contradicts_nobody() -> None:
     evidence = evidence_of(said_of({"ct": 0.2, "pet": 0.9}, 0.5, {"ct": 0.8, "pet": 0.1}))
-    assert evidence["ct", "pet"] == pytest.approx(0.8)
-    assert evidence["ct", "t1"] == evidence["pet", "t1"] == 0.0
-    alone = evidence_of(said_of({"pet": 0.9}))
-    assert set(alone.values()) == {0.0}
+    assert evidence == pytest.approx({("ct", "pet"): 1.0, ("ct", "t1"): 0.0, ("pet", "t1"): 0.0})
 
 
-def test_without_weights_the_confident_disagreement_tells() -> None:
+def test_without_probes_the_confident_disagreement_tells() -> None:
     found = said_of({"ct": 0.2, "pet": 0.9, "t1": 0.4})
     shifts = probe_shifts(ONCOLOGY, found.probes, found.probe_marginals)
     np.testing.assert_array_equal(weigh(ONCOLOGY, found, shifts, FittedConstants())[1], found.pair_conflict)
 
 
 def test_shares_are_a_softmax_over_the_pairs_that_differ(rng: np.random.Generator) -> None:
-    said = rng.random((3, 4, 50)).astype(np.float32)
+    score = 10.0 * rng.random((4, 50)).astype(np.float32)
     differs = rng.random((4, 50)) > 0.3
     differs[:, 0] = False
-    shares = shares_of_pairs(said, differs, (2.0, 1.0, 0.5))
+    shares = shares_of_pairs(score, differs)
     assert not shares[~differs].any()
     np.testing.assert_allclose(shares.sum(axis=0), differs.any(axis=0), rtol=1e-6)
-    score = np.tensordot([2.0, 1.0, 0.5], said, 1)
     for voxel in range(1, 50):
         some = differs[:, voxel]
         expected = np.exp(score[some, voxel]) / np.exp(score[some, voxel]).sum()

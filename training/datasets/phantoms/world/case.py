@@ -134,8 +134,7 @@ class WorldCase:
             [normalise(c.role, self.images[i], self.presence[i]) for i, c in enumerate(self.domain.channels)]
         )
         spacing = self.scene.space.spacing_mm
-        responsible = np.tensordot(self.responsible.T, self.blobs, 1)
-        return TrainingCase(self.name, images, self.presence, self.label, spacing, self.conflict, responsible)
+        return TrainingCase(self.name, images, self.presence, self.label, spacing, self.conflict)
 
 
 def make_scene(domain: Domain, split: Split, index: int, depth: int | None = None) -> Scene:
