@@ -8,13 +8,14 @@ import numpy as np
 from torch import nn
 
 from entrust.contract import Task
+from entrust.errors import InvalidInputError
 from entrust.networks.release import ServedNetworks, load_release
 from entrust.uncertainty import entropy
 from training.baselines.rival import rivals
 from training.benchmark.answers import NUM_HYPOTHESES, Calibration, Raw, answers, ask_entrust, ask_rival, calibrate
 from training.benchmark.fits import finished, fit_piece
 from training.benchmark.plan import ENTRUST, Budget, Piece, rival_fits
-from training.benchmark.scores import MethodScores, gather, save
+from training.benchmark.scores import MethodScores, gather, load, save
 from training.benchmark.task import world_task
 from training.benchmark.truth import world_truth
 from training.datasets.phantoms.world.case import WorldCase, get_domain, make_case
@@ -175,11 +176,25 @@ def score_split(listed: Sequence[Method], domain: str, split: Split, num: int) -
 
 
 def evaluate(domain: str, seed: int, budget: Budget, folder: Path, extent: Extent, out: Path) -> None:
-    """Score a domain's methods of one seed on all splits, and write ``<domain>-<split>-<seed>.npz``; goes on."""
-    wanted = {split: out / f"{domain}-{split.name}-{seed}.npz" for split in TESTS}
-    if all(path.exists() for path in wanted.values()):
-        return
-    listed = methods(domain, seed, budget, folder, extent)
-    for split, path in wanted.items():
-        if not path.exists():
-            save(path, score_split(listed, domain, split, extent.of(split)))
+    """Score a domain's methods of one seed on all splits, and write ``<domain>-<split>-<seed>.npz``.
+
+    What is kept stays: methods whose fits are finished later are asked about the same cases, and added. After a change
+    of the recipe the files are to be deleted.
+
+    Raises:
+        InvalidInputError: What is kept is of another number of cases.
+    """
+    paths = {split: out / f"{domain}-{split.name}-{seed}.npz" for split in TESTS}
+    kept = {split: load(path) if path.exists() else {} for split, path in paths.items()}
+    for split, lines in kept.items():
+        if any(len(found.confidence) != extent.of(split) for found in lines.values()):
+            raise InvalidInputError(
+                f"{paths[split].name} does not hold {extent.of(split)} cases.",
+                fix="Score as many, or delete the domain's files.",
+            )
+    names = [name for name in (ENTRUST, *rivals(budget.widths)) if any(f"{name}+raw" not in kept[s] for s in TESTS)]
+    listed = methods(domain, seed, budget, folder, extent, names) if names else []
+    for split, path in paths.items():
+        new = [method for method in listed if f"{method.name}+raw" not in kept[split]]
+        if new:
+            save(path, {**kept[split], **score_split(new, domain, split, extent.of(split))})

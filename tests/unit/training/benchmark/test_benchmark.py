@@ -8,11 +8,12 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from entrust.errors import InvalidInputError
 from training.benchmark import plan
 from training.benchmark.ablations import ABLATIONS
 from training.benchmark.batches import Changes, PairSource
 from training.benchmark.claims import FLOOR
-from training.benchmark.evaluate import Extent, methods, score_split
+from training.benchmark.evaluate import TESTS, Extent, evaluate, methods, score_split
 from training.benchmark.fits import fit_piece
 from training.benchmark.plots import draw_reliability
 from training.benchmark.report import BEGIN, END, write_report
@@ -60,6 +61,26 @@ def test_every_method_is_scored_kept_and_told(folder: Path, tmp_path: Path) -> N
     drawn = {str(line.get_label()): line.get_xydata() for line in axis.lines}
     assert {"oracle", "entrust+head", "unet-ce+temperature"} <= set(drawn)
     assert all(len(points) > 1 and ((points >= 0) & (points <= 1)).all() for points in drawn.values())
+
+
+def test_a_method_that_is_fitted_later_is_added_to_what_is_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.benchmark.evaluate.TESTS", TESTS[:2])
+    extent, late = Extent(2, 1, 1), ("unet-ce+", "oracle")
+    evaluate("lesion", 0, plan.QUICK, folder, extent, tmp_path)
+    paths = {split.name: tmp_path / f"lesion-{split.name}-0.npz" for split in TESTS[:2]}
+    first = {name: load(path) for name, path in paths.items()}
+    for name, path in paths.items():
+        save(path, {line: found for line, found in first[name].items() if not line.startswith(late)})
+    evaluate("lesion", 0, plan.QUICK, folder, extent, tmp_path)
+    for name, path in paths.items():
+        again = load(path)
+        assert again.keys() == first[name].keys()
+        for line, found in first[name].items():
+            np.testing.assert_allclose(again[line].numbers["dice"], found.numbers["dice"], rtol=1e-3)
+    with pytest.raises(InvalidInputError, match="does not hold 2 cases"):
+        evaluate("lesion", 0, plan.QUICK, folder, Extent(2, 2, 1), tmp_path)
 
 
 def test_a_fit_is_taken_from_where_it_lies(folder: Path) -> None:
