@@ -82,6 +82,8 @@ def weigh(
         shifts: What the probes moved.
         constants: Give the weights of the witnesses.
     """
+    if not constants.probe_share and not constants.doubt_share:
+        return hypotheses.conflict, hypotheses.pair_conflict
     conflict = witnesses(task, hypotheses, shifts).weighed(constants.probe_share, constants.doubt_share)
     if not constants.probe_share:
         return conflict, hypotheses.pair_conflict
