@@ -17,7 +17,7 @@ from training.datasets.phantoms.world.streams import WORLD_VERSION
 from training.entrust_model import EnTrustNetworks
 from training.hypotheses_cache import without
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
 """Below 1: fitted on phantoms alone."""
 
 
