@@ -1,11 +1,13 @@
 """Reliability diagrams, sparsification curves, and GED against joint-state error."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 
+from training.baselines.rival import RIVALS
 from training.benchmark.plan import ENTRUST
 from training.benchmark.scores import MethodScores
 from training.datasets.phantoms.world.splits import TEST
@@ -22,6 +24,10 @@ LINES: Mapping[str, str] = {
     "ssn+temperature": "tab:orange",
     "entrust+head": "tab:red",
 }
+OF_LINES = {line.partition("+")[0]: colour for line, colour in LINES.items()}
+OTHERS = ("tab:purple", "tab:brown", "tab:pink", "tab:olive", "tab:grey", "gold")
+COLOURS = OF_LINES | dict(zip([name for name in RIVALS if name not in OF_LINES], OTHERS, strict=True))
+"""Of a method, the same in every plot."""
 
 
 def plot_all(scores: Mapping[str, Mapping[str, Mapping[int, Mapping[str, MethodScores]]]], folder: Path) -> None:
@@ -39,8 +45,10 @@ def plot_all(scores: Mapping[str, Mapping[str, Mapping[int, Mapping[str, MethodS
         for axis, (domain, methods) in zip(axes[0], first.items(), strict=True):
             draw(axis, methods)
             axis.set_title(domain)
-        if axes[0][-1].get_legend_handles_labels()[0]:
-            axes[0][-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1.0))
+        drawn = [zip(*axis.get_legend_handles_labels(), strict=True) for axis in axes[0]]
+        known = {label: handle for handle, label in chain.from_iterable(drawn)}  # a domain may lack a method
+        if known:
+            axes[0][-1].legend(known.values(), known, fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1.0))
         figure.tight_layout()
         figure.savefig(folder / f"science-{name}.png", dpi=80)
         plt.close(figure)
@@ -75,12 +83,19 @@ def draw_sparsification(axis: Axes, methods: Mapping[str, MethodScores]) -> None
 
 def draw_joint(axis: Axes, methods: Mapping[str, MethodScores]) -> None:
     """Draw GED against joint-state error: what coherent and jointly right hypotheses are worth."""
-    shown = [line for line in methods if line.endswith(("+raw", "+nested")) or line == "oracle"]
-    for line, colour in zip(shown, plt.get_cmap("tab20").colors, strict=False):  # type: ignore[attr-defined]
-        x, y = (np.nanmean(methods[line].numbers[k]) for k in ("ged", "joint_state"))
-        ours = line.startswith(ENTRUST)
+    for line, found in methods.items():
+        name, _, variant = line.partition("+")
+        if variant not in ("", "raw", "nested"):
+            continue
+        x, y = (np.nanmean(found.numbers[k]) for k in ("ged", "joint_state"))
         axis.plot(
-            x, y, "*" if ours else "o", markersize=10 if ours else 6, color=colour, label=line.removesuffix("+raw")
+            x,
+            y,
+            "*" if name == ENTRUST else "o",
+            markersize=10 if name == ENTRUST else 6,
+            color=COLOURS[name],
+            markerfacecolor="none" if variant == "nested" else COLOURS[name],
+            label=line.removesuffix("+raw"),
         )
     axis.set_xlabel("GED")
     axis.set_ylabel("joint-state error")
