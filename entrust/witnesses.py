@@ -11,7 +11,7 @@ from math import log
 import numpy as np
 from jaxtyping import Bool, Float
 
-from entrust.conflict import BASE, LEAVE_OUT, ProbeShifts
+from entrust.conflict import BASE, LEAVE_OUT, ProbeShifts, vacuity
 from entrust.contract import FittedConstants, Task
 from entrust.uncertainty import Hypotheses, entropy
 
@@ -111,7 +111,7 @@ def pair_score(task: Task, hypotheses: Hypotheses, z: int) -> Float[np.ndarray, 
     answers = {p.name: answer[z] for p, answer in zip(hypotheses.probes, hypotheses.probe_marginals, strict=True)}
     base = answers[BASE]
     moved = np.stack([answers.get(LEAVE_OUT + slug, base) - base for slug in task.slugs])
-    sure = 1.0 - entropy(said, axis=1) / log(task.num_classes)
+    sure = 1.0 - vacuity(hypotheses.unimodal[:, z : z + 1])[:, 0]
     pairs = list(combinations(range(task.num_modalities), 2))
     opinions, pulls, certainty = PAIR_WEIGHTS
     score = np.empty((len(pairs), *base.shape[1:]), said.dtype)

@@ -118,7 +118,7 @@ def fit(
                     "optimiser": optimiser.state_dict(),
                     "schedule": schedule.state_dict(),
                 }
-            _save(checkpoint, state)
+            save_state(checkpoint, state)
     return fitted.eval()
 
 
@@ -134,7 +134,7 @@ def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tens
     return update
 
 
-def _save(path: Path, state: dict[str, object]) -> None:
+def save_state(path: Path, state: dict[str, object]) -> None:
     """Write a checkpoint so that a kill never leaves half a file."""
     partial = path.with_suffix(".part")
     torch.save(state, partial)

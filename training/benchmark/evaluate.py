@@ -83,13 +83,11 @@ def methods(
         names: Only these; all if not given. Those whose fits are not finished are left out.
         weights: Folder of released weights, to take EnTrust's networks from; its fit if not given.
     """
-    held = calibration_cases(domain, extent)
-    found = []
-    for name in names or (ENTRUST, *rivals(budget.widths)):
-        ask = asker(name, domain, seed, budget, folder, weights)
-        if ask is not None:
-            found.append(calibrated(name, ask, held, budget))
-    return found
+    wanted = names or (ENTRUST, *rivals(budget.widths))
+    known = [(name, asker(name, domain, seed, budget, folder, weights)) for name in wanted]
+    askers = [(name, ask) for name, ask in known if ask is not None]
+    held = calibration_cases(domain, extent) if askers else []
+    return [calibrated(name, ask, held, budget) for name, ask in askers]
 
 
 def calibration_cases(domain: str, extent: Extent) -> list[WorldCase]:

@@ -11,7 +11,7 @@ import torch
 
 from training.baselines.rival import RIVALS
 from training.benchmark.plan import BASE_SUFFIX, ENTRUST, Budget, Piece, base_of
-from training.fit import CHECKPOINT
+from training.fit import CHECKPOINT, save_state
 from training.piece import DONE
 
 SHARED = (ENTRUST, base_of(ENTRUST), RIVALS["ensemble"].fitted_as)
@@ -30,9 +30,7 @@ def keep(piece: Piece, budget: Budget, folder: Path, shelf: Path) -> None:
     state["mean"] = {name: value.half() if value.ndim == 4 else value for name, value in state["mean"].items()}
     path = shelf / budget.name / f"{piece.name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    save_state(path, state)
 
 
 def take(budget: Budget, folder: Path, shelf: Path) -> None:
