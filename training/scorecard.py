@@ -176,7 +176,7 @@ def score(answer: Answer, truth: Truth, hypotheses: Mapping[str, float] | None =
     fore = places[Domain.FOREGROUND]
     doubt, wrong = answer.error_probability[fore], (mask != label)[fore]
     numbers = {
-        **_overlap(mask, truth),
+        **overlap(mask, truth),
         "error_auroc": metrics.auroc(doubt, wrong),
         "error_aupr": metrics.aupr(doubt, wrong),
         "error_overlap": metrics.best_overlap(doubt, wrong)[0],
@@ -191,8 +191,8 @@ def score(answer: Answer, truth: Truth, hypotheses: Mapping[str, float] | None =
     return CaseScore(numbers, diagrams, metrics.binned_counts(doubt, wrong), answer.confidence)
 
 
-def _overlap(mask: Integer[np.ndarray, "d h w"], truth: Truth) -> dict[str, float]:
-    """Score each of the nested structures, and average."""
+def overlap(mask: Integer[np.ndarray, "d h w"], truth: Truth) -> dict[str, float]:
+    """Return Dice and HD95 of a label map, of each of the nested structures, averaged."""
     pairs = [(mask >= r, truth.labels[0] >= r) for r in range(1, len(truth.probability))]
     far = truth.diagonal_mm
     return {

@@ -125,7 +125,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(options.threads)
     if options.part not in ("keep", "report"):
-        shelf.take(plan.BUDGETS[options.budget], options.folder, options.shelf)
+        shelf.take(options.domain, plan.BUDGETS[options.budget], options.folder, options.shelf)
     PARTS[options.part](options)
 
 

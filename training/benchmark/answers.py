@@ -42,6 +42,7 @@ class Raw:
         conflict: A map of conflict; ``None`` without one.
         pair_conflict: The same by pair of modalities.
         hypotheses: EnTrust's whole answer; ``None`` of a rival.
+        shifts: What the probes moved in it; the same.
     """
 
     marginal: Float32[np.ndarray, "d c h w"]
@@ -49,6 +50,7 @@ class Raw:
     conflict: Float32[np.ndarray, "d h w"] | None = None
     pair_conflict: Float32[np.ndarray, "p d h w"] | None = None
     hypotheses: Hypotheses | None = None
+    shifts: ProbeShifts | None = None
 
 
 def ask_entrust(
@@ -71,7 +73,8 @@ def ask_entrust(
         seed=seed,
         probing=probing,
     )
-    return Raw(found.marginal, found.samples, found.conflict, found.pair_conflict, found)
+    shifts = probe_shifts(task, found.probes, found.probe_marginals)
+    return Raw(found.marginal, found.samples, found.conflict, found.pair_conflict, found, shifts)
 
 
 def ask_rival(rival: Rival, modules: Sequence[nn.Module], task: Task, case: TrainingCase, *, seed: int = 0) -> Raw:
@@ -83,15 +86,9 @@ def ask_rival(rival: Rival, modules: Sequence[nn.Module], task: Task, case: Trai
 
 def features_of(raw: Raw, task: Task, kappa: float, presence: Bool[np.ndarray, "m d h w"]) -> np.ndarray:
     """Return what the calibration head sees: [d, f, h, w]."""
-    if raw.hypotheses is None:
+    if raw.hypotheses is None or raw.shifts is None:
         return rival_features(task, raw.marginal, raw.samples, presence)
-    shifts = shifts_of(raw.hypotheses, task)
-    return calibration_features(task, raw.hypotheses, shifts, FittedConstants(kappa=kappa), presence)
-
-
-def shifts_of(found: Hypotheses, task: Task) -> ProbeShifts:
-    """Return what the probes moved."""
-    return probe_shifts(task, found.probes, found.probe_marginals)
+    return calibration_features(task, raw.hypotheses, raw.shifts, FittedConstants(kappa=kappa), presence)
 
 
 def mixture_of(raw: Raw, kappa: float) -> Float32[np.ndarray, "d c h w"]:
@@ -127,11 +124,10 @@ class Calibration:
 
     def with_witnesses(self, raw: Raw, task: Task) -> Raw:
         """Return EnTrust's answer with the conflict map of these weights; a rival's as it is."""
-        found = raw.hypotheses
-        if found is None:
+        if raw.hypotheses is None or raw.shifts is None:
             return raw
         shares = FittedConstants(probe_share=self.probe_share, doubt_share=self.doubt_share)
-        conflict, pairs = weigh(task, found, shifts_of(found, task), shares)
+        conflict, pairs = weigh(task, raw.hypotheses, raw.shifts, shares)
         return replace(raw, conflict=conflict, pair_conflict=pairs)
 
 
@@ -181,8 +177,7 @@ def calibrate(
     threshold, probe_share, doubt_share = 0.5, 0.0, 0.0
     known = [case.conflict for case in cases if case.conflict is not None]
     if raws[0].hypotheses is not None:
-        drawn = [raw.hypotheses for raw in raws if raw.hypotheses is not None]
-        asked = [witnesses(task, found, shifts_of(found, task)) for found in drawn]
+        asked = [witnesses(task, r.hypotheses, r.shifts) for r in raws if r.hypotheses is not None and r.shifts]
         probe_share, doubt_share, threshold = fit_conflict_shares(asked, known)
     elif all(raw.conflict is not None for raw in raws):
         found = np.concatenate([raw.conflict.ravel() for raw in raws if raw.conflict is not None])

@@ -91,8 +91,8 @@ def write_report(folder: Path, docs: Path) -> str:
         folder: Kept scores.
         docs: The documentation's folder.
     """
-    scores, further = read(folder), registry.read(folder)
-    rows = claims(scores, registry.machine_of(folder)) + [row for _, _, found in further for row in found]
+    scores, (shared, further) = read(folder), registry.read(folder)
+    rows = [*claims(scores, registry.machine_of(folder)), *shared, *(row for _, _, found in further for row in found)]
     parts = [claims_table(rows)]
     for domain, splits in scores.items():
         if TEST.name in splits:

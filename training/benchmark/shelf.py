@@ -5,6 +5,7 @@ several tables or seeds share is kept: both stages of EnTrust, and the ensembles
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -33,9 +34,9 @@ def keep(piece: Piece, budget: Budget, folder: Path, shelf: Path) -> None:
     save_state(path, state)
 
 
-def take(budget: Budget, folder: Path, shelf: Path) -> None:
-    """Put kept fits where they would lie had they been fitted here; what was fitted here stays."""
-    for path in (shelf / budget.name).glob("*/*.pt"):
+def take(domains: Iterable[str], budget: Budget, folder: Path, shelf: Path) -> None:
+    """Put kept fits of some domains where they would lie had they been fitted here; what was fitted here stays."""
+    for path in (path for domain in domains for path in (shelf / budget.name / domain).glob("*.pt")):
         home = folder / budget.name / path.parent.name / path.stem
         if not (home / CHECKPOINT).exists():
             home.mkdir(parents=True, exist_ok=True)

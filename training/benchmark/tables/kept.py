@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from entrust import metrics
 from entrust.metrics import Estimate, Statistic, patient_mean
 from training.benchmark.claims import Evidence
 from training.benchmark.kept import estimate
@@ -85,15 +86,53 @@ class Kept(Evidence):
 
     def compared(self, ours: str, theirs: str, name: str, kind: str) -> Estimate | None:
         """Return the ``difference`` or ``ratio`` of a metric of two lines, over the cases that both have."""
+        found = (compare(numbers, ours, theirs, name, kind) for numbers in self.by_seed.values())
+        return estimate(list(found), _null(kind))
 
-        def of(numbers: Numbers) -> Statistic | None:
-            sides = [numbers.get(line, {}).get(name) for line in (ours, theirs)]
-            a, b = mean_of(sides), mean_of(sides[::-1])
-            if a is None or b is None:
-                return None
-            return a - b if kind == "difference" else a / b
 
-        return self.estimated(of, 0.0 if kind == "difference" else 1.0)
+@dataclass(frozen=True, eq=False)
+class Together(Evidence):
+    """The mean of the numbers of several domains.
+
+    Attributes:
+        parts: The numbers of one table, of each domain.
+        machine: Where the networks were fitted.
+    """
+
+    parts: Sequence[Kept]
+    machine: str
+    domain: str = "all"
+
+    @property
+    def num_seeds(self) -> int:
+        """How many training seeds were measured in every domain."""
+        return len(self._seeds)
+
+    @property
+    def _seeds(self) -> list[int]:
+        return sorted(set.intersection(*(set(part.by_seed) for part in self.parts)))
+
+    def compared(self, ours: str, theirs: str, name: str, kind: str) -> Estimate | None:
+        """Return the mean of the domains' differences or ratios; see :meth:`Kept.compared`."""
+        by_seed: list[Statistic | None] = []
+        for seed in self._seeds:
+            groups = [compare(part.by_seed[seed], ours, theirs, name, kind) for part in self.parts]
+            known = [group for group in groups if group is not None]
+            by_seed.append(metrics.mean_of_groups(known) if len(known) == len(groups) else None)
+        return estimate(by_seed, _null(kind))
+
+
+def _null(kind: str) -> float:
+    return 0.0 if kind == "difference" else 1.0
+
+
+def compare(numbers: Numbers, ours: str, theirs: str, name: str, kind: str) -> Statistic | None:
+    """Return the ``difference`` or ``ratio`` of a metric of two lines; ``None`` where one has it not."""
+    sides = [numbers.get(line, {}).get(name) for line in (ours, theirs)]
+    a, b = mean_of(sides), mean_of(sides[::-1])
+    if a is None or b is None:
+        return None
+    return a - b if kind == "difference" else a / b
 
 
 def mean_of(columns: Sequence[Float[np.ndarray, "n"] | None]) -> Statistic | None:

@@ -4,12 +4,13 @@ import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from training.benchmark.claims import Claim
-from training.benchmark.tables import ablations, cost, hypotheses, missing, probes, steps
+from training.benchmark.tables import ablations, cost, decisions, hypotheses, missing, probes, steps
 from training.benchmark.tables.bench import Bench
-from training.benchmark.tables.kept import Kept, Numbers, load, save
+from training.benchmark.tables.kept import Kept, Numbers, Together, load, save
 from training.datasets.phantoms.world.case import DOMAINS
 
 log = logging.getLogger("training.benchmark")
@@ -23,14 +24,17 @@ class Table:
         measure: On finished fits; nothing where they are not.
         claims: Rows of ``science.json``.
         tell: In Markdown.
+        together: Rows about the mean of all domains, where there are any.
     """
 
     measure: Callable[[Bench], Numbers]
     claims: Callable[[Kept], Iterator[Claim]]
     tell: Callable[[Kept], str]
+    together: Callable[[Together], Iterator[Claim]] | None = None
 
 
 TABLES: Mapping[str, Table] = {
+    "decisions": Table(decisions.measure, decisions.claims, decisions.tell, decisions.claims),
     "missing": Table(missing.measure, missing.claims, missing.tell),
     "hypotheses": Table(hypotheses.measure, hypotheses.claims, hypotheses.tell),
     "steps": Table(steps.measure, steps.claims, steps.tell),
@@ -64,22 +68,29 @@ def keep(name: str, bench: Bench, folder: Path) -> None:
         log.info("%s of %s, seed %d: its fits are not finished", name, bench.domain, bench.seed)
 
 
-def read(folder: Path) -> list[tuple[str, list[str], list[Claim]]]:
-    """Return domain, tables in Markdown and claims, of what a folder keeps."""
-    machine, found = machine_of(folder), []
+def read(folder: Path) -> tuple[list[Claim], list[tuple[str, list[str], list[Claim]]]]:
+    """Return the claims about the mean of all domains; then domain, tables in Markdown and claims of each."""
+    machine = machine_of(folder)
+    kept: dict[str, dict[str, Kept]] = {}
+    for name, domain in product(TABLES, DOMAINS):
+        paths = sorted(folder.glob(f"{name}-{domain}-[0-9]*.npz"))
+        if paths:
+            seeds = {int(path.stem.rpartition("-")[2]): load(path) for path in paths}
+            kept.setdefault(domain, {})[name] = Kept(domain, seeds, machine)
+    found = []
     for domain in DOMAINS:
-        told: list[str] = []
-        rows: list[Claim] = []
-        for name, table in TABLES.items():
-            paths = sorted(folder.glob(f"{name}-{domain}-[0-9]*.npz"))
-            if paths:
-                kept = Kept(domain, {int(path.stem.rpartition("-")[2]): load(path) for path in paths}, machine)
-                told.append(table.tell(kept))
-                rows += table.claims(kept)
+        listed = kept.get(domain, {})
+        told = [TABLES[name].tell(numbers) for name, numbers in listed.items()]
+        rows = [row for name, numbers in listed.items() for row in TABLES[name].claims(numbers)]
         costs = folder / f"{COST}-{domain}.json"
         if costs.exists():
             told.append(cost.tell(cost.load(costs)))
             rows += cost.claims(cost.load(costs))
         if told:
             found.append((domain, told, rows))
-    return found
+    shared: list[Claim] = []
+    for name, table in TABLES.items():
+        parts = [listed[name] for listed in kept.values() if name in listed]
+        if table.together is not None and len(parts) > 1:
+            shared += table.together(Together(parts, machine))
+    return shared, found

@@ -17,9 +17,11 @@ def test_a_kept_fit_is_taken_and_not_made_again(folder: Path, tmp_path: Path, me
         if name.startswith(method):
             shelf.keep(plan.Piece("lesion", name, 0), plan.QUICK, folder, kept)
     assert not finished(piece, plan.QUICK, home)
-    shelf.take(plan.FULL, home, kept)
+    shelf.take(["lesion"], plan.FULL, home, kept)
     assert not finished(piece, plan.QUICK, home), "kept fits are of one budget"
-    shelf.take(plan.QUICK, home, kept)
+    shelf.take(["oncology"], plan.QUICK, home, kept)
+    assert not finished(piece, plan.QUICK, home), "kept fits are of one domain"
+    shelf.take(["lesion"], plan.QUICK, home, kept)
     assert finished(piece, plan.QUICK, home)
     fitted, taken = (fit_piece(piece, plan.QUICK, place).state_dict() for place in (folder, home))
     assert not (home / "cases").exists(), "nothing was fitted"
@@ -32,5 +34,5 @@ def test_what_was_fitted_here_stays(folder: Path, tmp_path: Path) -> None:
     piece = plan.Piece("lesion", "unet-ce", 0)
     shelf.keep(piece, plan.QUICK, folder, tmp_path)
     before = (folder / plan.QUICK.name / piece.name / CHECKPOINT).read_bytes()
-    shelf.take(plan.QUICK, folder, tmp_path)
+    shelf.take(["lesion"], plan.QUICK, folder, tmp_path)
     assert (folder / plan.QUICK.name / piece.name / CHECKPOINT).read_bytes() == before

@@ -12,9 +12,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from entrust.networks.segdiff import Denoiser, SegDiffConfig
 from training.benchmark import plan
 from training.benchmark.report import BEGIN, END, write_report
-from training.benchmark.tables import ablations, cost, hypotheses, missing, probes, registry, steps
+from training.benchmark.tables import ablations, cost, decisions, hypotheses, missing, probes, registry, steps
 from training.benchmark.tables.bench import Bench
-from training.benchmark.tables.kept import Kept, gather, load, save
+from training.benchmark.tables.kept import Kept, Together, gather, load, save
 from training.benchmark.tables.ways import WAYS, Apart
 from training.datasets.phantoms.world.case import get_domain, make_case
 from training.datasets.phantoms.world.splits import TEST
@@ -54,6 +54,64 @@ def test_every_subset_of_modalities_is_scored(kept: Callable[[str], Kept]) -> No
     unmeasured = [row for row in missing.claims(found) if row.against == "ensemble+temperature"]
     assert unmeasured
     assert all(row.met is None for row in unmeasured)
+
+
+def test_the_mask_of_most_expected_dice_has_it_among_all_masks() -> None:
+    rng = np.random.default_rng(20)
+    for _ in range(20):
+        p = rng.beta(0.5, 0.8, 12)
+        truths = ((np.arange(2**12)[:, None] >> np.arange(12)) & 1).astype(bool)
+        chances = np.where(truths, p, 1.0 - p).prod(axis=1)
+
+        def expected(mask: np.ndarray, truths: np.ndarray = truths, chances: np.ndarray = chances) -> np.ndarray:
+            shared = (mask[..., None, :] & truths).sum(axis=-1)
+            both = mask.sum(axis=-1)[..., None] + truths.sum(axis=-1)
+            return np.asarray((2.0 * shared / np.maximum(both, 1) * chances).sum(axis=-1))
+
+        ranked = np.argsort(-p)
+        nested = np.stack([np.isin(np.arange(12), ranked[:n]) for n in range(1, 13)])
+        assert expected(decisions.most_dice_expected(p)) >= expected(nested).max() - 0.01
+
+
+def test_a_mask_of_nothing_is_empty_and_of_certainty_itself() -> None:
+    assert not decisions.most_dice_expected(np.zeros((2, 3))).any()
+    certain = np.array([[0.0, 1.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(decisions.most_dice_expected(certain), certain > 0.0)
+
+
+def test_structures_stay_nested() -> None:
+    p = np.random.default_rng(21).dirichlet((2.0, 1.0, 1.0), (4, 5, 6)).transpose(3, 0, 1, 2)
+    found = decisions.label_map(p)
+    for level in (1, 2):
+        assert (found[decisions.most_dice_expected(p[level:].sum(axis=0))] >= level).all()
+
+
+def test_both_masks_are_scored_and_domains_are_averaged(kept: Callable[[str], Kept]) -> None:
+    found = kept("decisions")
+    assert found.lines == [
+        decisions.line(method, rule)
+        for method in ("entrust", "unet-ce")  # two methods are fitted
+        for rule in (decisions.PROBABLE, decisions.EXPECTED)
+    ]
+    rows = {row.against: row for row in decisions.claims(found)}
+    ours, theirs = (
+        found.by_seed[0][decisions.line(method, decisions.EXPECTED)]["dice"] for method in ("entrust", "unet-ce")
+    )
+    assert rows["unet-ce: most Dice expected"].value == pytest.approx((ours - theirs).mean(), abs=1e-3)
+    assert rows["ensemble: most probable"].met is None
+
+
+def test_domains_are_averaged() -> None:
+    ours, theirs = decisions.line("entrust", decisions.EXPECTED), decisions.line("ensemble", decisions.PROBABLE)
+    rng = np.random.default_rng(22)
+    gains = {"brain": 0.04, "lesion": -0.01}
+    parts = []
+    for domain, gain in gains.items():
+        dice = rng.uniform(0.6, 0.9, 30)
+        parts.append(Kept(domain, {0: {ours: {"dice": dice + gain}, theirs: {"dice": dice}}}, "here"))
+    (row,) = (r for r in decisions.claims(Together(parts, "here")) if r.value is not None)
+    assert (row.task, row.against, row.met) == ("all", theirs, True)
+    assert row.value == pytest.approx(0.015)
 
 
 def test_a_modality_that_is_left_out_is_absent() -> None:
