@@ -14,17 +14,18 @@ from entrust.errors import EnTrustError, InvalidInputError, NotFoundError
 from entrust.networks.calibration_head import CalibrationHead
 from entrust.networks.release import ServedNetworks, load_release, save_release
 from training import localisation, report, simulated_scores
+from training.baselines.rival import RIVALS
 from training.config import FitConfig, conflict_stage
 from training.datasets.oncology import ATTRIBUTION
 from training.datasets.simulated import LOCALISATION_SEEDS
 from training.entrust_model import EnTrustNetworks
-from training.evaluate import CalibratedModel, baseline_temperature, score_baseline, score_entrust
+from training.evaluate import CalibratedModel, rival_temperature, score_entrust, score_rival
 from training.fit_calibration import calibrate
 from training.hypotheses_cache import without
-from training.runs import MODELS, RELEASE, RUN_NAMES, Run
+from training.runs import COMPARED, RELEASE, RUN_NAMES, STAGES, Run
 
 VERSION = "1.1.0"
-ENTRUST = "entrust+conflict"
+ENTRUST = STAGES[-1]
 """The model that is released."""
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +44,7 @@ class Stage(StrEnum):
 
 
 def fit_models(run: Run) -> None:
-    """Fit EnTrust, and beside it the baseline in the cross-validation runs."""
+    """Fit EnTrust to release; its first stage and the rivals in the cross-validation runs."""
 
     def progress(model: str) -> Any:
         return lambda iteration, losses, seconds: console.print(
@@ -52,8 +53,12 @@ def fit_models(run: Run) -> None:
             + f"  {seconds:.2f} s/it"
         )
 
-    for model in (ENTRUST,) if run.name == RELEASE else MODELS:
-        run.fit(model, progress(model))
+    if run.name == RELEASE:
+        run.fit(ENTRUST, progress(ENTRUST))
+        return
+    run.fit(STAGES[0], progress(STAGES[0]))
+    for name in COMPARED:
+        run.fit_rival(RIVALS[name], progress(name))
 
 
 def calibrated(run: Run, name: str) -> tuple[CalibratedModel, int]:
@@ -80,12 +85,13 @@ def evaluate(run: Run, names: list[str], *, subsets: bool) -> None:
             missing = [without(case, [i]) for i in range(run.task.num_modalities)] if subsets else []
             scores += [score_entrust(model, name, given) for given in (case, *missing)]
             scores.append(score_entrust(identity, f"{name}, uncalibrated", case))
-    baseline = run.fit("unet")
-    temperature = baseline_temperature(run, baseline)
-    console.print(f"{run.name} unet: temperature {temperature:.2f}")
-    for case in patients:
-        scores.append(score_baseline(run, baseline, 1.0, "unet", case))
-        scores.append(score_baseline(run, baseline, temperature, "unet+temperature", case))
+    for name in COMPARED:
+        rival, modules = RIVALS[name], run.fit_rival(RIVALS[name])
+        temperature = rival_temperature(run, rival, modules)
+        console.print(f"{run.name} {name}: temperature {temperature:.2f}")
+        for case in patients:
+            scores.append(score_rival(run, rival, modules, 1.0, name, case))
+            scores.append(score_rival(run, rival, modules, temperature, f"{name}+temperature", case))
     report.write_scores(run.folder / "scores.json", [s.as_dict() for s in scores])
 
 
@@ -133,6 +139,9 @@ def main(
     model: Annotated[list[str] | None, typer.Option(help="Only these EnTrust models when evaluating.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the fits.")] = 0,
     subsets: Annotated[bool, typer.Option(help="Also score every patient without one modality each.")] = True,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep all scores in this file: that of `make bench-science`.")
+    ] = None,
 ) -> None:
     """Fit, calibrate, release, evaluate by 5-fold cross-validation, and print the tables; resumable at any point."""
     try:
@@ -141,12 +150,12 @@ def main(
                 f"No patients of task {task!r} are known here.", fix=f"Fit it on phantoms: make train TASK={task}."
             )
         stages = stage or list(Stage)
-        runs = {name: Run(name, folder / task / name, FitConfig(task=task, seed=seed)) for name in (run or RUN_NAMES)}
+        runs = {name: Run(name, folder, FitConfig(task=task, seed=seed)) for name in (run or RUN_NAMES)}
         for one in runs.values():
             if Stage.FIT in stages:
                 fit_models(one)
             if Stage.EVALUATE in stages and one.name != RELEASE:
-                evaluate(one, model or [m for m in MODELS if m != "unet"], subsets=subsets)
+                evaluate(one, model or [STAGES[0]], subsets=subsets)
         if Stage.RELEASE in stages and RELEASE in runs:
             card = release_weights(runs[RELEASE], weights)
             console.print(f"released {card.task} {card.version}, digest {card.digest[:12]}, {card.constants}")
@@ -163,7 +172,9 @@ def main(
             released = load_release(get_task(task), weights / f"{task}.safetensors")
             print(simulated_scores.scores_table(released, get_task(task), LOCALISATION_SEEDS), end="\n\n")
         if Stage.REPORT in stages:
-            scores = report.read_scores(folder / task)
+            scores = report.read_scores(folder / f"seed{seed}" / task)
+            if keep is not None:
+                report.write_scores(keep, scores)
             for part in (report.table, report.difference_table, report.missing_table, report.failure_table):
                 print(part(scores), end="\n\n")  # plain, so that it can be copied
     except EnTrustError as error:

@@ -24,7 +24,7 @@ from training.datasets.phantoms.world.case import DOMAINS
 from training.fit import Progress
 from training.pack import DEFAULT_PACK
 from training.piece import Piece, run_pieces
-from training.runs import RELEASE, RUN_NAMES, Run
+from training.runs import RELEASE, RUN_NAMES, STAGES, Run
 
 log = logging.getLogger("training.gpu")
 
@@ -45,7 +45,7 @@ def losses_in(folder: Path) -> Progress:
 def fit_on_patients(model: str, run: str, config: FitConfig, patients: Path, folder: Path) -> None:
     """Fit one model in one split of the real patients: its checkpoint, and its losses as it went.
 
-    The results of one seed are a ``--folder`` for ``python -m training --seed``, which calibrates and evaluates.
+    The results are a ``--folder`` for ``python -m training``, which calibrates and evaluates.
 
     Args:
         model: As :meth:`training.runs.Run.fit` knows it.
@@ -54,7 +54,7 @@ def fit_on_patients(model: str, run: str, config: FitConfig, patients: Path, fol
         patients: Folder or archive.
         folder: Of this model; those of the split's other models lie beside it.
     """
-    Run(run, folder.parent, config, patients).fit(model, losses_in(folder))
+    Run(run, folder.parents[3], config, patients).fit(model, losses_in(folder))
 
 
 def patient_pieces(
@@ -68,12 +68,11 @@ def patient_pieces(
         runs: Splits.
         models: Only these.
     """
-    entrust = ("entrust", "entrust+conflict")  # the second goes on from the first
     needed = [
         (fit, model)
         for seed in plan.SEEDS
         for fit, model in [
-            *((seed, m) for m in entrust),
+            *((seed, m) for m in STAGES),
             *((f, m) for r in RIVALS for m, f in plan.rival_fits(r, seed)),
         ]
     ]
@@ -82,7 +81,7 @@ def patient_pieces(
         for seed, model in dict.fromkeys(needed)
         if models is None or model in models
         for run in runs
-        if model in entrust or run != RELEASE
+        if model in STAGES or run != RELEASE
     ]
     return [
         Piece(

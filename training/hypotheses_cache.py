@@ -31,7 +31,7 @@ def hypotheses_of(run: Run, model: str, networks: EnTrustNetworks, case: Trainin
 
     Args:
         run: Names the folder.
-        model: Which of the run's models, see :data:`training.runs.MODELS`.
+        model: Which of :data:`training.runs.STAGES`.
         networks: The run's fitted networks.
         case: A patient, perhaps without some modalities.
     """

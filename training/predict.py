@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from torch import Tensor, nn
 
 from entrust.conflict import Probe, probe_plan
@@ -149,14 +148,3 @@ def predict_hypotheses(
         probes=probes,
         probe_marginals=joined["probe_marginals"],
     )
-
-
-@torch.inference_mode()
-def predict_baseline(network: nn.Module, task: Task, case: TrainingCase) -> Float32[np.ndarray, "d c h w"]:
-    """Return the softmax of a deterministic network that takes (images, presence)."""
-    h, w = case.label.shape[1:]
-    parts = []
-    with autocast("cpu"):
-        for _, images, presence in slice_chunks(task, case):
-            parts.append(crop_plane(network(images, presence).softmax(dim=1).float().numpy(), h, w))
-    return np.concatenate(parts)

@@ -25,9 +25,16 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("volume_crps_ml", "volume CRPS, ml"),
 )
 
+RIVALS: tuple[tuple[str, str], ...] = (
+    ("unet-ce", "early-fusion U-Net"),
+    ("unet-ce+temperature", "early-fusion U-Net + temperature"),
+    ("unet-dicece", "early-fusion U-Net, Dice loss"),
+    ("unet-dicece+temperature", "early-fusion U-Net, Dice loss + temperature"),
+    ("ensemble", "five early-fusion U-Nets"),
+    ("ensemble+temperature", "five early-fusion U-Nets + temperature"),
+)
 METHODS: tuple[tuple[str, str], ...] = (
-    ("unet", "early-fusion U-Net"),
-    ("unet+temperature", "early-fusion U-Net + temperature"),
+    *RIVALS,
     ("entrust, uncalibrated", "EnTrust, first stage, before the calibration head"),
     ("entrust", "EnTrust, first stage"),
     ("entrust+conflict, uncalibrated", "EnTrust, before the calibration head"),
@@ -36,22 +43,26 @@ METHODS: tuple[tuple[str, str], ...] = (
 
 
 def write_scores(path: Path, scores: Iterable[Mapping[str, Any]]) -> None:
-    """Write the scores of one run."""
+    """Write scores."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(list(scores), indent=1) + "\n")
 
 
+def load_scores(path: Path) -> Scores:
+    """Read what :func:`write_scores` wrote."""
+    scores: Scores = json.loads(path.read_text())
+    return scores
+
+
 def read_scores(folder: Path) -> Scores:
-    """Read the scores of all folds, in order of patient."""
-    scores: Scores = []
-    for path in sorted(folder.glob("fold*/scores.json")):
-        scores += json.loads(path.read_text())
-    return sorted(scores, key=lambda s: (s["method"], s["available"], s["patient"]))
+    """Read the scores of all folds."""
+    return [score for path in sorted(folder.glob("fold*/scores.json")) for score in load_scores(path)]
 
 
 def select(scores: Scores, method: str, available: str = COMPLETE) -> Scores:
-    """Return the scores of a method on cases with these modalities."""
-    return [s for s in scores if s["method"] == method and s["available"] == available]
+    """Return the scores of a method on cases with these modalities, in order of patient."""
+    chosen = [s for s in scores if s["method"] == method and s["available"] == available]
+    return sorted(chosen, key=lambda s: str(s["patient"]))
 
 
 def column(scores: Scores, name: str) -> np.ndarray:
@@ -115,7 +126,7 @@ def differences(scores: Scores, theirs: str) -> dict[str, Estimate]:
 def difference_table(scores: Scores) -> str:
     """Return the paired differences in Markdown."""
     lines = ["| EnTrust minus | Dice | ECE | Brier | NLL | volume CRPS, ml |", "|---|---|---|---|---|---|"]
-    for rival, title in METHODS[:2]:
+    for rival, title in RIVALS:
         if select(scores, rival):
             lines.append(f"| {title} | " + " | ".join(show(e) for e in differences(scores, rival).values()) + " |")
     return "\n".join(lines)

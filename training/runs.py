@@ -1,6 +1,6 @@
 """The runs of the oncology benchmark by name: five folds and the release, each with its split and its folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 
 from entrust.contract import ONCOLOGY, Task
 from training.augment import BatchSource
-from training.baselines.rival import RIVALS
+from training.baselines.rival import RIVALS, Rival
 from training.config import FitConfig, conflict_stage
 from training.datasets.case import TrainingCase
 from training.datasets.oncology import DEMONSTRATION, find_root, list_patients, load_patient
@@ -19,25 +19,32 @@ from training.splits import NUM_FOLDS, Split, cross_validation, release
 
 RELEASE = "release"
 RUN_NAMES = (RELEASE, *(f"fold{i}" for i in range(NUM_FOLDS)))
-MODELS = ("entrust", "entrust+conflict", "unet")
-"""What the published tables compare; ``unet`` is the rival ``unet-ce``."""
+STAGES = ("entrust", "entrust+conflict")
+"""EnTrust's, in order; the first has as many iterations as a rival."""
+COMPARED = ("unet-ce", "unet-dicece", "ensemble")
+"""Rivals of the cross-validation."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One split of the patients and where its files lie.
+    """One split of the patients, the seed of its fits, and where its files lie.
 
     Attributes:
         name: ``release`` or ``fold0`` … ``fold4``.
-        folder: Checkpoints and intermediate results.
+        root: Holds all runs, ``seed<seed>/<task>/<name>``.
         config: Numbers of the fit.
         source: The patients: a folder or an archive of them; the folder beside the project when not given.
     """
 
     name: str
-    folder: Path
+    root: Path
     config: FitConfig
     source: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Checkpoints and intermediate results of this run."""
+        return self.root / f"seed{self.config.seed}" / self.config.task / self.name
 
     @property
     def task(self) -> Task:
@@ -61,25 +68,29 @@ class Run:
         """Fit a model on the training patients and phantoms, or resume, or just load.
 
         Args:
-            model: ``entrust``, ``entrust+conflict`` (which goes on from it), ``unet``, or another rival that has a fit
-                of its own.
+            model: One of :data:`STAGES`, the second of which goes on from the first, or a rival that has a fit of its
+                own.
             progress: Hears the losses.
 
         Returns:
             The fitted module in evaluation mode.
         """
         torch.manual_seed(self.config.seed)
-        if model == "unet" and (self.folder / "unet-ce").is_dir():
-            model = "unet-ce"  # fitted among the rivals
-        rival = RIVALS.get("unet-ce" if model == "unet" else model)
-        if rival is not None:
+        if model in RIVALS:
+            rival = RIVALS[model]
             module = rival.build(self.task.num_modalities, self.task.num_classes, len(self.task.context_offsets))
             return self._fit(model, module, rival.loss, self.config, progress)
-        if model == "entrust":
+        if model == STAGES[0]:
             networks = EnTrustNetworks(self.config)
             return self._fit(model, networks, SegDiffLoss(self.config, self.task.schedule), self.config, progress)
-        base, config = self.fit("entrust", progress), conflict_stage(self.config)
+        base, config = self.fit(STAGES[0], progress), conflict_stage(self.config)
         return self._fit(model, base, SegDiffLoss(config, self.task.schedule), config, progress)
+
+    def fit_rival(self, rival: Rival, progress: Progress | None = None) -> list[nn.Module]:
+        """Return a rival's fitted modules, each from a seed of its own; seeds share members."""
+        seeds = range(self.config.seed, self.config.seed + rival.num_modules)
+        runs = [replace(self, config=replace(self.config, seed=seed)) for seed in seeds]
+        return [run.fit(rival.fitted_as, progress) for run in runs]
 
     def _fit(
         self, model: str, module: nn.Module, loss: LossFunction, config: FitConfig, progress: Progress | None

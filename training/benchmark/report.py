@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from entrust.metrics import Estimate
+from training.benchmark import patients
 from training.benchmark.claims import FLOOR, OURS, Claim, claims
 from training.benchmark.kept import Scores, lines_of, number, read
 from training.benchmark.plan import ENTRUST
@@ -92,7 +93,9 @@ def write_report(folder: Path, docs: Path) -> str:
         docs: The documentation's folder.
     """
     scores, (shared, further) = read(folder), registry.read(folder)
-    rows = [*claims(scores, registry.machine_of(folder)), *shared, *(row for _, _, found in further for row in found)]
+    machine = registry.machine_of(folder)
+    rows = [*claims(scores, machine), *patients.claims(folder, machine), *shared]
+    rows += [row for _, _, found in further for row in found]
     parts = [claims_table(rows)]
     for domain, splits in scores.items():
         if TEST.name in splits:

@@ -3,17 +3,17 @@
 from training.evaluate.patients import (
     CalibratedModel,
     PatientScore,
-    baseline_temperature,
-    score_baseline,
+    rival_temperature,
     score_entrust,
+    score_rival,
     trust_map_of,
 )
 
 __all__ = [
     "CalibratedModel",
     "PatientScore",
-    "baseline_temperature",
-    "score_baseline",
+    "rival_temperature",
     "score_entrust",
+    "score_rival",
     "trust_map_of",
 ]

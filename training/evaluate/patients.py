@@ -1,5 +1,6 @@
-"""Evaluate a run on its test patients: EnTrust as it is served, and the early-fusion U-Net beside it."""
+"""Evaluate a run on its test patients: EnTrust as it is served, and its rivals beside it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,13 +14,14 @@ from entrust.contract import FittedConstants, Task
 from entrust.metrics import auroc, brier, classwise_ece, crps, dice, foreground_domain, nll
 from entrust.networks.calibration_head import CalibrationHead
 from entrust.trustmap import TrustMap, build_trust_map, calibration_features
-from entrust.uncertainty import Hypotheses, entropy
+from entrust.uncertainty import Hypotheses, entropy, label_maps, pairwise_dice
 from training.baselines.features import fit_rival_temperature, with_temperature
+from training.baselines.rival import Rival
+from training.baselines.volume import VolumeDraw, predict_volume
 from training.datasets.case import TrainingCase
 from training.entrust_model import EnTrustNetworks
 from training.fit_head import MARGIN_MM
-from training.hypotheses_cache import hypotheses_of
-from training.predict import predict_baseline
+from training.hypotheses_cache import SEED, hypotheses_of
 from training.runs import Run
 
 
@@ -146,30 +148,47 @@ def score_entrust(model: CalibratedModel, method: str, case: TrainingCase) -> Pa
     )
 
 
-def score_baseline(run: Run, network: nn.Module, temperature: float, method: str, case: TrainingCase) -> PatientScore:
-    """Score a deterministic network; the case confidence is minus its mean entropy over the predicted foreground."""
-    probability = np.moveaxis(with_temperature(predict_baseline(network, run.task, case), temperature), 1, 0)
+def score_rival(
+    run: Run, rival: Rival, modules: Sequence[nn.Module], temperature: float, method: str, case: TrainingCase
+) -> PatientScore:
+    """Score a rival on one case.
+
+    The confidence is the mean pairwise Dice of an ensemble's members; without any, minus the mean entropy over the
+    predicted foreground.
+    """
+    draw = ask_rival(run, rival, modules, case)
+    probability = np.moveaxis(with_temperature(draw.marginal, temperature), 1, 0)
     uncertainty = entropy(probability, axis=0)
-    voxel_ml = case.voxel_ml
     mask = probability.argmax(axis=0) > 0
-    volume, truth = float(mask.sum()) * voxel_ml, float((case.label > 0).sum()) * voxel_ml
+    if draw.samples is None:
+        masks = mask[None]
+        confidence = -float(uncertainty[mask].mean()) if mask.any() else -float(np.log(run.task.num_classes))
+    else:
+        masks = label_maps(draw.samples) > 0
+        confidence = pairwise_dice(masks)
+    truth = float((case.label > 0).sum()) * case.voxel_ml
     scores = _pixel_scores(case, probability, uncertainty)
     scores["mean_error_probability"] = float("nan")
     return PatientScore(
         patient=case.name,
         method=method,
         available=_available(run, case),
-        confidence=-float(uncertainty[mask].mean()) if mask.any() else -float(np.log(run.task.num_classes)),
-        volume_ml=volume,
+        confidence=confidence,
+        volume_ml=float(mask.sum()) * case.voxel_ml,
         truth_ml=truth,
         interval_low_ml=float("nan"),
         interval_high_ml=float("nan"),
-        volume_crps_ml=abs(volume - truth),
+        volume_crps_ml=crps(masks.sum(axis=(1, 2, 3)) * case.voxel_ml, truth),
         **scores,
     )
 
 
-def baseline_temperature(run: Run, network: nn.Module) -> float:
-    """Fit one temperature on the run's calibration patients, in their foreground domain."""
+def ask_rival(run: Run, rival: Rival, modules: Sequence[nn.Module], case: TrainingCase) -> VolumeDraw:
+    """Ask a rival about a case, with as many hypotheses as EnTrust has where it draws any."""
+    return predict_volume(rival, modules, run.task, case, num_hypotheses=run.task.num_hypotheses, seed=SEED)
+
+
+def rival_temperature(run: Run, rival: Rival, modules: Sequence[nn.Module]) -> float:
+    """Fit one temperature on the run's calibration patients, in their foreground domain; of an ensemble's mean."""
     cases = run.patients(run.split.calibration)
-    return fit_rival_temperature([predict_baseline(network, run.task, case) for case in cases], cases)
+    return fit_rival_temperature([ask_rival(run, rival, modules, case).marginal for case in cases], cases)

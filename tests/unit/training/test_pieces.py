@@ -130,7 +130,7 @@ def test_a_piece_fits_from_the_archive_and_leaves_what_can_be_taken_away(archive
     state = torch.load(tmp_path / "out" / piece.name / "checkpoint.pt", weights_only=True)
     assert set(state) == {"config", "iteration", "mean"}
     # the delivered folder is one that the local run takes for its own
-    run = gpu.Run("fold0", tmp_path / "out" / "seed0" / "oncology" / "fold0", TINY, archive)
+    run = gpu.Run("fold0", tmp_path / "out", TINY, archive)
     fitted = run.fit("unet-ce").state_dict()
     assert all(torch.equal(value, state["mean"][f"module.{name}"]) for name, value in fitted.items())
 

@@ -1,0 +1,117 @@
+"""Rivals on patients, and the claims that the cross-validation is held against."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from entrust.contract import ONCOLOGY
+from training import report
+from training.baselines.rival import RIVALS
+from training.benchmark import patients
+from training.config import AugmentConfig, FitConfig
+from training.datasets.case import TrainingCase
+from training.evaluate import rival_temperature, score_rival
+from training.pack import write_pack
+from training.runs import Run
+
+TINY = FitConfig(
+    iterations=2, batch=2, checkpoint_every=1, num_phantoms=1, phantom_share=0.0, augment=AugmentConfig(size=32)
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A fold of twelve patients whose tumour every modality shows."""
+    folder, rng = tmp_path_factory.mktemp("runs"), np.random.default_rng(0)
+    label = np.zeros((6, 40, 40), np.uint8)
+    label[2:4, 12:26, 14:28] = 1
+    cases = []
+    for i in range(12):
+        images = (rng.normal(0.0, 0.1, (3, *label.shape)) + label).astype(np.float32)
+        cases.append(TrainingCase(f"STS_{i:03d}", images, np.ones(images.shape, bool), label, ONCOLOGY.spacing_mm))
+    write_pack(folder / "pack.zip", cases)
+    return Run("fold0", folder / "runs", TINY, folder / "pack.zip")
+
+
+def test_members_of_an_ensemble_are_shared_between_seeds(run: Run) -> None:
+    members = run.fit_rival(RIVALS["ensemble"])
+    assert len(members) == 5
+    folders = sorted(path.parent.relative_to(run.root).as_posix() for path in run.root.rglob("unet-ce/checkpoint.pt"))
+    assert folders == [f"seed{seed}/oncology/fold0/unet-ce" for seed in range(5)]
+    (second,) = replace(run, config=replace(TINY, seed=1)).fit_rival(RIVALS["unet-ce"])
+    for ours, theirs in zip(members[1].parameters(), second.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_an_ensemble_is_scored_with_its_members_as_hypotheses(run: Run) -> None:
+    (case,) = run.patients(run.split.test[:1])
+    for name in ("unet-ce", "ensemble"):
+        rival, modules = RIVALS[name], run.fit_rival(RIVALS[name])
+        raw = score_rival(run, rival, modules, 1.0, name, case)
+        tempered = score_rival(run, rival, modules, rival_temperature(run, rival, modules), name, case)
+        assert raw.dice == tempered.dice
+        assert raw.truth_ml == pytest.approx(2 * 14 * 14 * np.prod(ONCOLOGY.spacing_mm) / 1000.0)
+        if name == "unet-ce":
+            assert raw.volume_crps_ml == pytest.approx(abs(raw.volume_ml - raw.truth_ml))
+            assert raw.confidence <= 0.0
+        else:
+            assert 0.0 <= raw.confidence <= 1.0
+
+
+METRICS = {"dice": 0.7, "ece": 0.2, "brier": 0.4, "nll": 0.6, "error_auroc": 0.6, "volume_crps_ml": 100.0}
+
+
+@pytest.fixture
+def scores() -> report.Scores:
+    """EnTrust has .04 more Dice than any rival and half the ensemble's ECE; all else is alike."""
+    rng = np.random.default_rng(1)
+    names = [method for method, _ in report.RIVALS] + [report.CROSS_VALIDATED]
+    found: report.Scores = []
+    for patient in range(40):
+        lucky = rng.normal(0.0, 0.05)
+        for method in names:
+            numbers = {name: value + lucky * (name == "dice") for name, value in METRICS.items()}
+            if method == report.CROSS_VALIDATED:
+                numbers["dice"] += 0.04
+                numbers["ece"] *= 0.5
+            found.append(
+                {
+                    "patient": f"STS_{patient:03d}",
+                    "method": method,
+                    "available": report.COMPLETE,
+                    "confidence": numbers["dice"],
+                    "interval_low_ml": 0.0,
+                    "interval_high_ml": 10.0 if patient % 10 else 1.0,
+                    "truth_ml": 5.0,
+                    **numbers,
+                }
+            )
+    rng.shuffle(found)  # type: ignore[arg-type]  # folds come in any order
+    return found
+
+
+def test_claims_on_patients_are_paired_and_held_against_their_bars(scores: report.Scores, tmp_path: Path) -> None:
+    assert patients.claims(tmp_path, "here") == []
+    report.write_scores(tmp_path / patients.FILE, scores)
+    rows = {(row.claim, row.bar): row for row in patients.claims(tmp_path, "here")}
+    assert {row.task for row in rows.values()} == {"sarcoma"}
+    accuracy = rows["accuracy: Dice minus the rival's", "≥ −.005"]
+    assert (accuracy.value, accuracy.low, accuracy.met) == (pytest.approx(0.04), pytest.approx(0.04), True)
+    calibration = rows["calibration: ECE by case over the rival's", "≤ 0.60"]
+    assert (calibration.value, calibration.met) == (pytest.approx(0.5), True)
+    assert rows["joint: volume CRPS over the rival's", "≤ 1.00"].value == pytest.approx(1.0)
+    assert rows["where: AURC minus the rival's", "≤ 0"].met  # higher Dice at every coverage
+    held = rows["intervals: coverage of 90 % volume intervals", ".87 to .93"]
+    assert (held.value, held.met) == (pytest.approx(0.9), True)
+    assert json.loads((tmp_path / patients.FILE).read_text()) == scores
+
+
+def test_every_rival_has_a_row_beside_entrust(scores: report.Scores) -> None:
+    table = report.difference_table(scores)
+    assert table.count("\n") == 1 + len(report.RIVALS)
+    assert all(title in table for _, title in report.RIVALS)
+    assert "0.040 [0.040, 0.040]" in table
