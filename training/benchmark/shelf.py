@@ -1,7 +1,7 @@
 """Finished fits that are kept with the project: whoever doubts a score asks the same networks again, and fits nothing.
 
 A fit is kept as its checkpoint, convolutions in half precision; loading it makes full precision of them. Only what
-several tables or seeds share is kept: both stages of EnTrust, and the ensembles' members.
+several tables or seeds share is kept: both stages of EnTrust, the ensembles' members, and the U-Net with Dice loss.
 """
 
 import os
@@ -15,7 +15,7 @@ from training.benchmark.plan import BASE_SUFFIX, ENTRUST, Budget, Piece, base_of
 from training.fit import CHECKPOINT, save_state
 from training.piece import DONE
 
-SHARED = (ENTRUST, base_of(ENTRUST), RIVALS["ensemble"].fitted_as)
+SHARED = (ENTRUST, base_of(ENTRUST), RIVALS["ensemble"].fitted_as, "unet-dicece")
 
 
 def keep(piece: Piece, budget: Budget, folder: Path, shelf: Path) -> None:
