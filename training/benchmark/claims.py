@@ -174,9 +174,11 @@ class Judge(Evidence):
         """Return a metric of a line."""
         return number(self.scores, self.domain, split, line, name)
 
-    def compared(self, name: str, theirs: str, kind: str, splits: list[str] | None = None) -> Estimate | None:
+    def compared(
+        self, name: str, theirs: str, kind: str, splits: list[str] | None = None, ours: str = OURS
+    ) -> Estimate | None:
         """Return our metric minus, or over, a rival's, on the test split or on several."""
-        return _compared(self.columns(name, [OURS, theirs], splits or [TEST.name]), kind)
+        return _compared(self.columns(name, [ours, theirs], splits or [TEST.name]), kind)
 
     def over_splits(self, line: str, name: str) -> Estimate | None:
         """Return a metric of a line over the test and all shift splits."""
@@ -204,7 +206,10 @@ class Judge(Evidence):
             yield self.claim("accuracy: Dice minus the rival's", found, bar, ge, least, other)
 
     def calibration(self) -> Iterator[Claim]:
-        """ECE, Brier and NLL over the test and all shift splits; ECE in three ways, each beside the truth's own."""
+        """ECE, Brier and NLL over the test and all shift splits; ECE in three ways, each beside the truth's own.
+
+        What the truth itself has of the strongest single model's error is the least that can be reached.
+        """
         for name, title in ECES.items():
             for rivals, bar in ((SINGLE, 0.6), (("ensemble",), 1.0)):
                 other = self.best(name, self.lines(rivals))
@@ -214,6 +219,11 @@ class Judge(Evidence):
                 )
             floor = self.over_splits(ORACLE, name)
             yield self.claim(f"calibration: {title} of the truth itself, all splits", floor, FLOOR)
+            other = self.best(name, self.lines(SINGLE))
+            least = self.compared(name, other, "ratio", self.every, ORACLE)
+            if least is not None and least.value > 0.0:  # to p*, the truth has no error
+                claim = f"calibration: {title} of the truth itself over the rival's, all splits"
+                yield self.claim(claim, least, FLOOR, against=other)
         for name, title in (("brier.foreground", "Brier"), ("nll.foreground", "NLL")):
             other = self.best(name, self.lines(SINGLE))
             found = self.compared(name, other, "ratio", self.every)
@@ -292,9 +302,9 @@ class Overall(Evidence):
             return []
         return [metrics.mean_of_groups([s for (s,) in seed]) for seed in zip(*by_domain, strict=True)]
 
-    def compared(self, name: str, theirs: str, kind: str, *, shifts: bool = False) -> Estimate | None:
+    def compared(self, name: str, theirs: str, kind: str, *, shifts: bool = False, ours: str = OURS) -> Estimate | None:
         """Return our mean minus, or over, a rival's."""
-        sides = [self.mean(name, line, shifts=shifts) for line in (OURS, theirs)]
+        sides = [self.mean(name, line, shifts=shifts) for line in (ours, theirs)]
         return _compared(list(zip(*sides, strict=True)), kind) if all(sides) else None
 
     def best(self, name: str, rivals: Sequence[str], *, highest: bool = False) -> str:
@@ -314,12 +324,17 @@ class Overall(Evidence):
             yield self.claim("accuracy: mean Dice minus the rival's", found, bar, ge, least, other)
 
     def calibration(self) -> Iterator[Claim]:
-        """Mean ECE over the test and all shift splits."""
+        """Mean ECE over the test and all shift splits, and the least of the single models' that can be reached."""
         for name, title in ECES.items():
             for rivals, bar in ((SINGLE, 0.6), (("ensemble",), 1.0)):
                 other = self.best(name, rivals)
                 found = self.compared(name, other, "ratio", shifts=True)
                 yield self.claim(f"calibration: mean {title} over the rival's", found, f"≤ {bar:.2f}", le, bar, other)
+            other = self.best(name, SINGLE)
+            least = self.compared(name, other, "ratio", shifts=True, ours=ORACLE)
+            if least is not None and least.value > 0.0:
+                claim = f"calibration: mean {title} of the truth itself over the rival's"
+                yield self.claim(claim, least, FLOOR, against=other)
 
 
 def claims(scores: Scores, machine: str) -> list[Claim]:

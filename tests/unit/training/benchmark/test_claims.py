@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from entrust.metrics import DetectionCounts, Reliability
-from training.benchmark.claims import Claim, claims
+from training.benchmark.claims import FLOOR, Claim, claims
 from training.benchmark.scores import MethodScores
 
 NUM = 30
@@ -68,3 +68,13 @@ def test_domains_count_alike() -> None:
             pytest.approx(1.0),
             pytest.approx(2.0),
         ]
+
+
+def test_the_least_that_can_be_reached_stands_beside_the_bar() -> None:
+    splits = domain(0.84, 0.1, 0.1)
+    assert not found(claims({"lesion": splits}, "a machine"), "lesion", "of the truth itself over")  # it has no error
+    for seeds in splits.values():
+        seeds[0]["oracle"] = scored(1.0, 0.05)
+    by_case, together = found(claims({"lesion": splits}, "a machine"), "lesion", "of the truth itself over")[::-1]
+    assert (by_case.against, by_case.bar, by_case.met) == ("unet-ce+raw", FLOOR, None)
+    assert (by_case.value, together.value) == (pytest.approx(0.25), pytest.approx(0.25))
