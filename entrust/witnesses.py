@@ -73,8 +73,8 @@ def weigh(
 ) -> tuple[Float[np.ndarray, "d h w"], Float[np.ndarray, "p d h w"]]:
     """Return the conflict map, and the evidence for each pair of modalities, both in [0, 1].
 
-    Where the map hears the probes, the pairs share it among them: the evidence is the map times the softmax, over the
-    pairs that differ at all, of what testifies for each. Where it is the gate alone, the evidence is C_mn.
+    Where the map hears more than the gate, the pairs share it among them: the evidence is the map times the softmax,
+    over the pairs that differ at all, of what testifies for each. Where it is the gate alone, the evidence is C_mn.
 
     Args:
         task: Gives the modalities and their pairs.
@@ -85,8 +85,6 @@ def weigh(
     if not constants.probe_share and not constants.doubt_share:
         return hypotheses.conflict, hypotheses.pair_conflict
     conflict = witnesses(task, hypotheses, shifts).weighed(constants.probe_share, constants.doubt_share)
-    if not constants.probe_share:
-        return conflict, hypotheses.pair_conflict
     evidence = np.empty_like(hypotheses.pair_conflict)
     for z in range(len(conflict)):  # a slice at a time: the witnesses of all pairs are many maps
         evidence[:, z] = conflict[z] * shares_of_pairs(

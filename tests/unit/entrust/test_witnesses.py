@@ -73,10 +73,20 @@ def test_an_absent_modality_contradicts_nobody() -> None:
     assert evidence == pytest.approx({("ct", "pet"): 1.0, ("ct", "t1"): 0.0, ("pet", "t1"): 0.0})
 
 
-def test_without_probes_the_confident_disagreement_tells() -> None:
+def test_where_the_map_is_the_gate_alone_the_confident_disagreement_tells() -> None:
     found = said_of({"ct": 0.2, "pet": 0.9, "t1": 0.4})
     shifts = probe_shifts(ONCOLOGY, found.probes, found.probe_marginals)
     np.testing.assert_array_equal(weigh(ONCOLOGY, found, shifts, FittedConstants())[1], found.pair_conflict)
+
+
+def test_pairs_hear_the_probes_whether_or_not_the_map_does() -> None:
+    found = said_of({"ct": 0.5, "pet": 0.95, "t1": 0.05}, 0.5, {"ct": 0.5, "pet": 0.1, "t1": 0.7})
+    shifts = probe_shifts(ONCOLOGY, found.probes, found.probe_marginals)
+    shares = []
+    for constants in (PROBES, FittedConstants(probe_share=0.0, doubt_share=0.5)):
+        conflict, pairs = weigh(ONCOLOGY, found, shifts, constants)
+        shares.append(pairs / conflict)
+    np.testing.assert_allclose(*shares, rtol=1e-5)
 
 
 def test_shares_are_a_softmax_over_the_pairs_that_differ(rng: np.random.Generator) -> None:
