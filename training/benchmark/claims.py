@@ -123,7 +123,7 @@ def _columns(sides: Sequence[Sequence[Run]], name: str) -> list[Statistic] | Non
     return [metrics.patient_mean(v, common) for v in values] if common.any() else None
 
 
-def _compared(by_seed: Sequence[Sequence[Statistic]], kind: str) -> Estimate | None:
+def versus(by_seed: Sequence[Sequence[Statistic]], kind: str) -> Estimate | None:
     """Return ours minus, or over, theirs; ``None`` where nothing was measured."""
     found = [ours - theirs if kind == "difference" else ours / theirs for ours, theirs in by_seed]
     return estimate(found, null=0.0 if kind == "difference" else 1.0) if found else None
@@ -178,7 +178,7 @@ class Judge(Evidence):
         self, name: str, theirs: str, kind: str, splits: list[str] | None = None, ours: str = OURS
     ) -> Estimate | None:
         """Return our metric minus, or over, a rival's, on the test split or on several."""
-        return _compared(self.columns(name, [ours, theirs], splits or [TEST.name]), kind)
+        return versus(self.columns(name, [ours, theirs], splits or [TEST.name]), kind)
 
     def over_splits(self, line: str, name: str) -> Estimate | None:
         """Return a metric of a line over the test and all shift splits."""
@@ -211,19 +211,18 @@ class Judge(Evidence):
         What the truth itself has of the strongest single model's error is the least that can be reached.
         """
         for name, title in ECES.items():
-            for rivals, bar in ((SINGLE, 0.6), (("ensemble",), 1.0)):
-                other = self.best(name, self.lines(rivals))
+            single, pooled = (self.best(name, self.lines(rivals)) for rivals in (SINGLE, ("ensemble",)))
+            for other, bar in ((single, 0.6), (pooled, 1.0)):
                 found = self.compared(name, other, "ratio", self.every)
                 yield self.claim(
                     f"calibration: {title} over the rival's, all splits", found, f"≤ {bar:.2f}", le, bar, other
                 )
             floor = self.over_splits(ORACLE, name)
             yield self.claim(f"calibration: {title} of the truth itself, all splits", floor, FLOOR)
-            other = self.best(name, self.lines(SINGLE))
-            least = self.compared(name, other, "ratio", self.every, ORACLE)
+            least = self.compared(name, single, "ratio", self.every, ORACLE)
             if least is not None and least.value > 0.0:  # to p*, the truth has no error
                 claim = f"calibration: {title} of the truth itself over the rival's, all splits"
-                yield self.claim(claim, least, FLOOR, against=other)
+                yield self.claim(claim, least, FLOOR, against=single)
         for name, title in (("brier.foreground", "Brier"), ("nll.foreground", "NLL")):
             other = self.best(name, self.lines(SINGLE))
             found = self.compared(name, other, "ratio", self.every)
@@ -305,7 +304,7 @@ class Overall(Evidence):
     def compared(self, name: str, theirs: str, kind: str, *, shifts: bool = False, ours: str = OURS) -> Estimate | None:
         """Return our mean minus, or over, a rival's."""
         sides = [self.mean(name, line, shifts=shifts) for line in (ours, theirs)]
-        return _compared(list(zip(*sides, strict=True)), kind) if all(sides) else None
+        return versus(list(zip(*sides, strict=True)), kind) if all(sides) else None
 
     def best(self, name: str, rivals: Sequence[str], *, highest: bool = False) -> str:
         """Return the line of some rivals, calibrated in any way, whose mean on the test split is best."""
@@ -326,15 +325,14 @@ class Overall(Evidence):
     def calibration(self) -> Iterator[Claim]:
         """Mean ECE over the test and all shift splits, and the least of the single models' that can be reached."""
         for name, title in ECES.items():
-            for rivals, bar in ((SINGLE, 0.6), (("ensemble",), 1.0)):
-                other = self.best(name, rivals)
+            single, pooled = (self.best(name, rivals) for rivals in (SINGLE, ("ensemble",)))
+            for other, bar in ((single, 0.6), (pooled, 1.0)):
                 found = self.compared(name, other, "ratio", shifts=True)
                 yield self.claim(f"calibration: mean {title} over the rival's", found, f"≤ {bar:.2f}", le, bar, other)
-            other = self.best(name, SINGLE)
-            least = self.compared(name, other, "ratio", shifts=True, ours=ORACLE)
+            least = self.compared(name, single, "ratio", shifts=True, ours=ORACLE)
             if least is not None and least.value > 0.0:
                 claim = f"calibration: mean {title} of the truth itself over the rival's"
-                yield self.claim(claim, least, FLOOR, against=other)
+                yield self.claim(claim, least, FLOOR, against=single)
 
 
 def claims(scores: Scores, machine: str) -> list[Claim]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from entrust import metrics
 from entrust.metrics import Estimate, Statistic
 from training import report
-from training.benchmark.claims import Claim, Evidence
+from training.benchmark.claims import Claim, Evidence, versus
 from training.benchmark.kept import estimate
 
 FILE = "sarcoma.json"
 """Scores of all folds; see :func:`training.report.write_scores`."""
-SINGLE = ("unet-ce", "unet-ce+temperature", "unet-dicece", "unet-dicece+temperature")
 ENSEMBLE = ("ensemble", "ensemble+temperature")
+SINGLE = tuple(method for method, _ in report.RIVALS if method not in ENSEMBLE)
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class Patients(Evidence):
 
     def compared(self, name: str, theirs: str, kind: str) -> Estimate | None:
         """Return our mean minus, or over, a rival's."""
-        ours, rival = self.mean(report.CROSS_VALIDATED, name), self.mean(theirs, name)
-        return estimate([ours - rival], 0.0) if kind == "difference" else estimate([ours / rival], 1.0)
+        return versus([[self.mean(method, name) for method in (report.CROSS_VALIDATED, theirs)]], kind)
 
     def claims(self) -> Iterator[Claim]:
         """Accuracy, calibration, volumes, errors and intervals."""

@@ -9,31 +9,20 @@ import pytest
 import torch
 
 from entrust.contract import ONCOLOGY
+from tests.factories.tiny_patients import TINY, patient
 from training import report
 from training.baselines.rival import RIVALS
 from training.benchmark import patients
-from training.config import AugmentConfig, FitConfig
-from training.datasets.case import TrainingCase
 from training.evaluate import rival_temperature, score_rival
 from training.pack import write_pack
 from training.runs import Run
-
-TINY = FitConfig(
-    iterations=2, batch=2, checkpoint_every=1, num_phantoms=1, phantom_share=0.0, augment=AugmentConfig(size=32)
-)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A fold of twelve patients whose tumour every modality shows."""
-    folder, rng = tmp_path_factory.mktemp("runs"), np.random.default_rng(0)
-    label = np.zeros((6, 40, 40), np.uint8)
-    label[2:4, 12:26, 14:28] = 1
-    cases = []
-    for i in range(12):
-        images = (rng.normal(0.0, 0.1, (3, *label.shape)) + label).astype(np.float32)
-        cases.append(TrainingCase(f"STS_{i:03d}", images, np.ones(images.shape, bool), label, ONCOLOGY.spacing_mm))
-    write_pack(folder / "pack.zip", cases)
+    folder = tmp_path_factory.mktemp("runs")
+    write_pack(folder / "pack.zip", [patient(f"STS_{i:03d}", i) for i in range(12)])
     return Run("fold0", folder / "runs", TINY, folder / "pack.zip")
 
 
@@ -71,7 +60,7 @@ def scores() -> report.Scores:
     rng = np.random.default_rng(1)
     names = [method for method, _ in report.RIVALS] + [report.CROSS_VALIDATED]
     found: report.Scores = []
-    for patient in range(40):
+    for number in range(40):
         lucky = rng.normal(0.0, 0.05)
         for method in names:
             numbers = {name: value + lucky * (name == "dice") for name, value in METRICS.items()}
@@ -80,12 +69,12 @@ def scores() -> report.Scores:
                 numbers["ece"] *= 0.5
             found.append(
                 {
-                    "patient": f"STS_{patient:03d}",
+                    "patient": f"STS_{number:03d}",
                     "method": method,
                     "available": report.COMPLETE,
                     "confidence": numbers["dice"],
                     "interval_low_ml": 0.0,
-                    "interval_high_ml": 10.0 if patient % 10 else 1.0,
+                    "interval_high_ml": 10.0 if number % 10 else 1.0,
                     "truth_ml": 5.0,
                     **numbers,
                 }

@@ -7,19 +7,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from entrust.contract import ONCOLOGY
 from entrust.errors import InvalidInputError
+from tests.factories.tiny_patients import TINY, patient
 from training import gpu
 from training.augment import BatchSource
 from training.baselines.rival import RIVALS
 from training.benchmark import plan
 from training.benchmark.fits import finished, fit_piece
-from training.config import AugmentConfig, FitConfig
-from training.datasets.case import TrainingCase
 from training.datasets.packed import write_pack
 from training.piece import DONE, MAX_RESULT_BYTES, Piece, Progress, run_pieces
 from training.prefetch import batches
@@ -100,25 +98,11 @@ def test_two_pieces_of_one_name_are_refused(tmp_path: Path) -> None:
 # the real pieces, with tiny numbers
 
 
-def patient(name: str, seed: int) -> TrainingCase:
-    rng = np.random.default_rng(seed)
-    shape = (3, 6, 40, 40)
-    label = np.zeros(shape[1:], np.uint8)
-    label[2:4, 12:26, 14:28] = 1
-    images = (rng.normal(0.0, 0.1, shape) + label).astype(np.float32)
-    return TrainingCase(name, images, np.ones(shape, bool), label, ONCOLOGY.spacing_mm)
-
-
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pack") / "pack.zip"
     write_pack(path, [patient(f"STS_{i:03d}", i) for i in range(1, 13)])
     return path
-
-
-TINY = FitConfig(
-    iterations=2, batch=2, checkpoint_every=1, num_phantoms=1, phantom_share=0.0, augment=AugmentConfig(size=32)
-)
 
 
 def test_a_piece_fits_from_the_archive_and_leaves_what_can_be_taken_away(archive: Path, tmp_path: Path) -> None:

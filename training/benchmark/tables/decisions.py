@@ -56,6 +56,8 @@ def label_map(probability: Float[np.ndarray, "c d h w"]) -> UInt8[np.ndarray, "d
 def measure(bench: Bench) -> Numbers:
     """Decide both ways of every method's calibrated probability."""
     asked = bench.methods(tuple(METHODS))
+    if not asked:
+        return {}
     found = []
     for case in bench.tests():
         truth, lines = world_truth(case, 1), {}
@@ -66,7 +68,7 @@ def measure(bench: Bench) -> Numbers:
                 excess = float(truth.foreground(mask).sum() - actual) * truth.voxel_ml
                 lines[line(method.name, rule)] = {**overlap(mask, truth), "excess_ml": excess}
         found.append(lines)
-    return gather(found) if asked else {}
+    return gather(found)
 
 
 def claims(kept: Kept | Together) -> Iterator[Claim]:

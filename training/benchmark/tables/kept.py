@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from entrust import metrics
 from entrust.metrics import Estimate, Statistic, patient_mean
-from training.benchmark.claims import Evidence
+from training.benchmark.claims import Evidence, versus
 from training.benchmark.kept import estimate
 
 Numbers = Mapping[str, Mapping[str, Float[np.ndarray, "n"]]]
@@ -86,8 +86,9 @@ class Kept(Evidence):
 
     def compared(self, ours: str, theirs: str, name: str, kind: str) -> Estimate | None:
         """Return the ``difference`` or ``ratio`` of a metric of two lines, over the cases that both have."""
-        found = (compare(numbers, ours, theirs, name, kind) for numbers in self.by_seed.values())
-        return estimate(list(found), _null(kind))
+        pairs = [sides(numbers, ours, theirs, name) for numbers in self.by_seed.values()]
+        known = [pair for pair in pairs if pair is not None]
+        return versus(known, kind) if len(known) == len(pairs) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +114,22 @@ class Together(Evidence):
         return sorted(set.intersection(*(set(part.by_seed) for part in self.parts)))
 
     def compared(self, ours: str, theirs: str, name: str, kind: str) -> Estimate | None:
-        """Return the mean of the domains' differences or ratios; see :meth:`Kept.compared`."""
-        by_seed: list[Statistic | None] = []
+        """Return the ``difference`` or ``ratio`` of the domains' means; see :meth:`Kept.compared`."""
+        by_seed = []
         for seed in self._seeds:
-            groups = [compare(part.by_seed[seed], ours, theirs, name, kind) for part in self.parts]
-            known = [group for group in groups if group is not None]
-            by_seed.append(metrics.mean_of_groups(known) if len(known) == len(groups) else None)
-        return estimate(by_seed, _null(kind))
+            pairs = [sides(part.by_seed[seed], ours, theirs, name) for part in self.parts]
+            known = [pair for pair in pairs if pair is not None]
+            if len(known) < len(pairs):
+                return None
+            by_seed.append([metrics.mean_of_groups(side) for side in zip(*known, strict=True)])
+        return versus(by_seed, kind)
 
 
-def _null(kind: str) -> float:
-    return 0.0 if kind == "difference" else 1.0
-
-
-def compare(numbers: Numbers, ours: str, theirs: str, name: str, kind: str) -> Statistic | None:
-    """Return the ``difference`` or ``ratio`` of a metric of two lines; ``None`` where one has it not."""
-    sides = [numbers.get(line, {}).get(name) for line in (ours, theirs)]
-    a, b = mean_of(sides), mean_of(sides[::-1])
-    if a is None or b is None:
-        return None
-    return a - b if kind == "difference" else a / b
+def sides(numbers: Numbers, ours: str, theirs: str, name: str) -> tuple[Statistic, Statistic] | None:
+    """Return the means of a metric of two lines, over the cases that both have; ``None`` where one has it not."""
+    columns = [numbers.get(line, {}).get(name) for line in (ours, theirs)]
+    a, b = mean_of(columns), mean_of(columns[::-1])
+    return None if a is None or b is None else (a, b)
 
 
 def mean_of(columns: Sequence[Float[np.ndarray, "n"] | None]) -> Statistic | None:

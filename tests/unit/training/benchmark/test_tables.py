@@ -86,7 +86,7 @@ def test_structures_stay_nested() -> None:
         assert (found[decisions.most_dice_expected(p[level:].sum(axis=0))] >= level).all()
 
 
-def test_both_masks_are_scored_and_domains_are_averaged(kept: Callable[[str], Kept]) -> None:
+def test_both_masks_are_scored(kept: Callable[[str], Kept]) -> None:
     found = kept("decisions")
     assert found.lines == [
         decisions.line(method, rule)
