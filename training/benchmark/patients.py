@@ -82,5 +82,19 @@ class Patients(Evidence):
 
 def claims(folder: Path, machine: str) -> list[Claim]:
     """Return the claims on the patients whose scores a folder keeps; none where it keeps none."""
+    scores = _kept(folder)
+    return list(Patients(scores, machine).claims()) if scores else []
+
+
+def tables(folder: Path) -> list[str]:
+    """Return the tables of the cross-validation in Markdown, under a heading; none where a folder keeps no scores."""
+    scores = _kept(folder)
+    if not scores:
+        return []
+    parts = (report.table, report.difference_table, report.missing_table, report.failure_table)
+    return ["### Sarcoma patients, each tested once", *(part(scores) for part in parts)]
+
+
+def _kept(folder: Path) -> report.Scores:
     path = folder / FILE
-    return list(Patients(report.load_scores(path), machine).claims()) if path.exists() else []
+    return report.load_scores(path) if path.exists() else []

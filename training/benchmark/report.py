@@ -96,7 +96,7 @@ def write_report(folder: Path, docs: Path) -> str:
     machine = registry.machine_of(folder)
     rows = [*claims(scores, machine), *patients.claims(folder, machine), *shared]
     rows += [row for _, _, found in further for row in found]
-    parts = [claims_table(rows)]
+    parts = [claims_table(rows), *patients.tables(folder)]
     for domain, splits in scores.items():
         if TEST.name in splits:
             found = next(iter(splits[TEST.name].values()))

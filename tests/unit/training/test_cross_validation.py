@@ -73,6 +73,8 @@ def scores() -> report.Scores:
                     "method": method,
                     "available": report.COMPLETE,
                     "confidence": numbers["dice"],
+                    "volume_ml": 4.0,
+                    "mean_error_probability": 0.1,
                     "interval_low_ml": 0.0,
                     "interval_high_ml": 10.0 if number % 10 else 1.0,
                     "truth_ml": 5.0,
@@ -99,8 +101,13 @@ def test_claims_on_patients_are_paired_and_held_against_their_bars(scores: repor
     assert json.loads((tmp_path / patients.FILE).read_text()) == scores
 
 
-def test_every_rival_has_a_row_beside_entrust(scores: report.Scores) -> None:
-    table = report.difference_table(scores)
-    assert table.count("\n") == 1 + len(report.RIVALS)
-    assert all(title in table for _, title in report.RIVALS)
-    assert "0.040 [0.040, 0.040]" in table
+def test_every_rival_has_a_row_beside_entrust(scores: report.Scores, tmp_path: Path) -> None:
+    assert patients.tables(tmp_path) == []
+    report.write_scores(tmp_path / patients.FILE, scores)
+    heading, _, differences, missing, by_patient = patients.tables(tmp_path)
+    assert heading.startswith("### ")
+    assert differences.count("\n") == 1 + len(report.RIVALS)
+    assert all(title in differences for _, title in report.RIVALS)
+    assert "0.040 [0.040, 0.040]" in differences
+    assert missing.count("\n") == 2  # all modalities were given to all
+    assert by_patient.count("| STS_") == 40
