@@ -80,21 +80,20 @@ class Patients(Evidence):
         )
 
 
-def claims(folder: Path, machine: str) -> list[Claim]:
-    """Return the claims on the patients whose scores a folder keeps; none where it keeps none."""
-    scores = _kept(folder)
+def read(folder: Path) -> report.Scores:
+    """Return the scores that a folder keeps of the patients; none where it keeps none."""
+    path = folder / FILE
+    return report.load_scores(path) if path.exists() else []
+
+
+def claims(scores: report.Scores, machine: str) -> list[Claim]:
+    """Return the claims on the patients; none where none was scored."""
     return list(Patients(scores, machine).claims()) if scores else []
 
 
-def tables(folder: Path) -> list[str]:
-    """Return the tables of the cross-validation in Markdown, under a heading; none where a folder keeps no scores."""
-    scores = _kept(folder)
+def tables(scores: report.Scores) -> list[str]:
+    """Return the tables of the cross-validation in Markdown, under a heading; none where no patient was scored."""
     if not scores:
         return []
     parts = (report.table, report.difference_table, report.missing_table, report.failure_table)
     return ["### Sarcoma patients, each tested once", *(part(scores) for part in parts)]
-
-
-def _kept(folder: Path) -> report.Scores:
-    path = folder / FILE
-    return report.load_scores(path) if path.exists() else []

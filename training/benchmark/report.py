@@ -92,11 +92,11 @@ def write_report(folder: Path, docs: Path) -> str:
         folder: Kept scores.
         docs: The documentation's folder.
     """
-    scores, (shared, further) = read(folder), registry.read(folder)
+    scores, of_patients, (shared, further) = read(folder), patients.read(folder), registry.read(folder)
     machine = registry.machine_of(folder)
-    rows = [*claims(scores, machine), *patients.claims(folder, machine), *shared]
+    rows = [*claims(scores, machine), *patients.claims(of_patients, machine), *shared]
     rows += [row for _, _, found in further for row in found]
-    parts = [claims_table(rows), *patients.tables(folder)]
+    parts = [claims_table(rows), *patients.tables(of_patients)]
     for domain, splits in scores.items():
         if TEST.name in splits:
             found = next(iter(splits[TEST.name].values()))

@@ -86,9 +86,9 @@ def scores() -> report.Scores:
 
 
 def test_claims_on_patients_are_paired_and_held_against_their_bars(scores: report.Scores, tmp_path: Path) -> None:
-    assert patients.claims(tmp_path, "here") == []
+    assert patients.claims(patients.read(tmp_path), "here") == []
     report.write_scores(tmp_path / patients.FILE, scores)
-    rows = {(row.claim, row.bar): row for row in patients.claims(tmp_path, "here")}
+    rows = {(row.claim, row.bar): row for row in patients.claims(patients.read(tmp_path), "here")}
     assert {row.task for row in rows.values()} == {"sarcoma"}
     accuracy = rows["accuracy: Dice minus the rival's", "≥ −.005"]
     assert (accuracy.value, accuracy.low, accuracy.met) == (pytest.approx(0.04), pytest.approx(0.04), True)
@@ -102,9 +102,9 @@ def test_claims_on_patients_are_paired_and_held_against_their_bars(scores: repor
 
 
 def test_every_rival_has_a_row_beside_entrust(scores: report.Scores, tmp_path: Path) -> None:
-    assert patients.tables(tmp_path) == []
+    assert patients.tables(patients.read(tmp_path)) == []
     report.write_scores(tmp_path / patients.FILE, scores)
-    heading, _, differences, missing, by_patient = patients.tables(tmp_path)
+    heading, _, differences, missing, by_patient = patients.tables(patients.read(tmp_path))
     assert heading.startswith("### ")
     assert differences.count("\n") == 1 + len(report.RIVALS)
     assert all(title in differences for _, title in report.RIVALS)
