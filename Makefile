@@ -32,7 +32,7 @@ demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=pat
 
 test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(ORTHANC) $(PROMETHEUS)
-	$(if $(PYTEST_ARGS),$(BIN)/python -m pytest $(PYTEST_ARGS),deploy/scripts/test-halves)
+	$(if $(PYTEST_ARGS),$(BIN)/python -m pytest $(PYTEST_ARGS),deploy/scripts/test-parts)
 
 validate-dicom: $(VENV)/.development  ## show the results of twenty studies to programs that are not ours
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy default-jre-headless:java libpixelmed-java: plastimatch:plastimatch

@@ -26,18 +26,20 @@ def postgresql() -> Iterator[str]:
     if not found or user not in {entry.pw_name for entry in pwd.getpwall()}:
         pytest.skip("not installed: PostgreSQL (apt-get install postgresql)")
     programs, port = Path(found).resolve().parent, free_port()
-    as_user = {"user": user} if os.geteuid() == 0 else {}
+    # not Popen(user=...): that forks this process, which gRPC's threads do not always survive
+    become = ["setpriv", "--reuid", user, "--regid", str(pwd.getpwnam(user).pw_gid), "--init-groups"]
+    as_user = become if os.geteuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="entrust-postgresql-"))
     try:
         if as_user:
             shutil.chown(folder, user)
         data, log = folder / "data", folder / "log"
-        command = [programs / "initdb", "--auth=trust", "--username=entrust", "--no-sync", "-D", data]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", **as_user)
+        command = [*as_user, programs / "initdb", "--auth=trust", "--username=entrust", "--no-sync", "-D", data]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder)]
         with log.open("wb") as out:
             server = subprocess.Popen(
-                [programs / "postgres", "-D", data, *options], stdout=out, stderr=out, cwd="/", **as_user
+                [*as_user, programs / "postgres", "-D", data, *options], stdout=out, stderr=out, cwd="/"
             )
         try:
             deadline = time.monotonic() + START_SECONDS
