@@ -133,18 +133,18 @@ def difference_table(scores: Scores) -> str:
 
 
 def missing_table(scores: Scores) -> str:
-    """Return what EnTrust says when modalities are missing, in Markdown."""
+    """Return what EnTrust says when modalities are missing, in Markdown; of the patients scored with every set."""
     lines = [
         "| modalities given | patients | Dice | ECE | mean error probability | interval width / volume | coverage |",
         "|---|---|---|---|---|---|---|",
     ]
     given = sorted({s["available"] for s in scores if s["method"] == CROSS_VALIDATED}, key=lambda a: (-a.count("+"), a))
+    by_set = {available: select(scores, CROSS_VALIDATED, available) for available in given}
+    shared = set.intersection(*({s["patient"] for s in chosen} for chosen in by_set.values()))
     for available in given:
-        chosen = select(scores, CROSS_VALIDATED, available)
-        for score in chosen:
-            width = score["interval_high_ml"] - score["interval_low_ml"]
-            score["relative_width"] = width / max(score["volume_ml"], 1.0)
-        median = float(np.median(column(chosen, "relative_width")))
+        chosen = [score for score in by_set[available] if score["patient"] in shared]
+        width = column(chosen, "interval_high_ml") - column(chosen, "interval_low_ml")
+        median = float(np.median(width / np.maximum(column(chosen, "volume_ml"), 1.0)))
         held = coverage(chosen).value
         lines.append(
             f"| {available} | {len(chosen)} | {show(mean_of(chosen, 'dice'))} | {show(mean_of(chosen, 'ece'))} | "

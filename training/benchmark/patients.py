@@ -95,7 +95,5 @@ def tables(scores: report.Scores) -> list[str]:
     """Return the tables of the cross-validation in Markdown, under a heading; none where no patient was scored."""
     if not scores:
         return []
-    parts = [report.table, report.difference_table, report.failure_table]
-    if any(score["available"] != report.COMPLETE for score in scores):
-        parts.insert(2, report.missing_table)
+    parts = (report.table, report.difference_table, report.missing_table, report.failure_table)
     return ["### Sarcoma patients, each tested once", *(part(scores) for part in parts)]

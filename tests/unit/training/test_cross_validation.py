@@ -104,12 +104,19 @@ def test_claims_on_patients_are_paired_and_held_against_their_bars(scores: repor
 def test_every_rival_has_a_row_beside_entrust(scores: report.Scores, tmp_path: Path) -> None:
     assert patients.tables(patients.read(tmp_path)) == []
     report.write_scores(tmp_path / patients.FILE, scores)
-    heading, _, differences, by_patient = patients.tables(patients.read(tmp_path))
+    heading, _, differences, missing, by_patient = patients.tables(patients.read(tmp_path))
     assert heading.startswith("### ")
     assert differences.count("\n") == 1 + len(report.RIVALS)
     assert all(title in differences for _, title in report.RIVALS)
     assert "0.040 [0.040, 0.040]" in differences
     assert by_patient.count("| STS_") == 40
-    withheld = [score | {"available": "ct+pet"} for score in scores]
-    *_, missing, _ = patients.tables(scores + withheld)
-    assert "| ct+pet | 40 |" in missing
+    assert f"| {report.COMPLETE} | 40 | 0.7" in missing
+    assert missing.count("\n") == 2
+
+
+def test_sets_of_modalities_are_held_against_each_other_on_the_same_patients(scores: report.Scores) -> None:
+    first = {"STS_000", "STS_001"}
+    withheld = [score | {"available": "ct+pet", "dice": 0.5} for score in scores if score["patient"] in first]
+    *_, complete, without_t1 = report.missing_table(scores + withheld).splitlines()
+    assert complete.startswith(f"| {report.COMPLETE} | 2 | 0.7")
+    assert without_t1.startswith("| ct+pet | 2 | 0.500 ")
