@@ -19,6 +19,7 @@ class Plan:
         fractions: Offered loads, of the capacity.
         stage_seconds: How long each is offered.
         max_queued: Jobs that may wait in the gateway.
+        tasks: What it serves; every task when empty.
         overload: The largest load, of the capacity.
         overload_seconds: How long it is offered.
         targets: What is killed.
@@ -35,6 +36,7 @@ class Plan:
     fractions: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.5)
     stage_seconds: float = 45.0
     max_queued: int = 8
+    tasks: str = ""
     overload: float = 5.0
     overload_seconds: float = 180.0
     targets: tuple[Target, ...] = field(default=TARGETS)
@@ -60,13 +62,13 @@ class Plan:
     @property
     def settings(self) -> dict[str, str]:
         """Settings of the gateway that is loaded."""
-        return {"ENTRUST_JOBS__MAX_QUEUED": str(self.max_queued)}
+        return {"ENTRUST_JOBS__MAX_QUEUED": str(self.max_queued), "ENTRUST_TRITON__TASKS": self.tasks}
 
 
 FULL = Plan()
 QUICK = Plan(
     transport_rounds=10, step_rounds=2, step_study="small", step_hypotheses=2, step_steps=2, saturation_seconds=4.0,
-    fractions=(0.5,), stage_seconds=4.0, max_queued=2, overload=8.0, overload_seconds=8.0, targets=("gateway",),
-    kills=1,
+    fractions=(0.5,), stage_seconds=4.0, max_queued=2, tasks="oncology", overload=8.0, overload_seconds=8.0,
+    targets=("gateway",), kills=1,
 )  # fmt: skip
-"""Whether the machinery works, in about a minute; its numbers mean nothing."""
+"""Whether the machinery works, in a few minutes; its numbers mean nothing."""

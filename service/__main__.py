@@ -36,7 +36,7 @@ from service.observability.traces import span
 from service.retrieve_command import retrieve
 from service.rules_command import commands as rules_commands
 from service.settings import Settings, load_settings
-from service.startup import make_metrics, open_triton
+from service.startup import make_metrics, open_triton, serving_one
 from service.studies_command import commands as studies_commands
 from service.summary import Summary
 
@@ -157,6 +157,8 @@ def segment(
     if study is not None and not study.exists():  # told before anything is started
         raise InvalidInputError("INPUT does not exist.", fix="Name a DICOM folder, zip or file.")
     settings = _quiet(load_settings())
+    if task:
+        settings = serving_one(settings, task)
     limits = settings.inference
     from service.pipeline import SegmentationRequest
 

@@ -46,6 +46,23 @@ def tasks_in(repository: Path) -> list[Task]:
     return found or list(TASKS.values())
 
 
+def serving_one(settings: Settings, name: str) -> Settings:
+    """Return settings of a process that serves one task: its embedded Triton loads no other's models.
+
+    Args:
+        settings: What a deployment set; returned as they are where it does not serve the task.
+        name: Of the task.
+
+    Raises:
+        NotFoundError: There is no such task, or a task that is to be served is not known.
+    """
+    triton = settings.triton
+    served = chosen_tasks(triton.tasks) or tasks_in(triton.repository or REPOSITORY)
+    if triton.url or get_task(name) not in served:
+        return settings
+    return settings.model_copy(update={"triton": triton.model_copy(update={"tasks": name})})
+
+
 def make_metrics(references: Path | None = None) -> Metrics:
     """Build the metrics of one process.
 

@@ -7,7 +7,8 @@ import pytest
 from entrust.contract import BRAIN, LESION, ONCOLOGY, TASKS, ModelCard, model_contracts
 from entrust.errors import NotFoundError
 from service.pipeline import ModelState, hindrances
-from service.startup import chosen_tasks, tasks_in
+from service.settings import Settings
+from service.startup import chosen_tasks, serving_one, tasks_in
 
 CARD = ModelCard(task="oncology", version="1", digest="ab")
 
@@ -34,6 +35,20 @@ def test_a_deployment_may_choose() -> None:
     assert chosen_tasks("lesion, oncology") == [LESION, ONCOLOGY]
     with pytest.raises(NotFoundError):
         chosen_tasks("lesion, liver")
+
+
+def test_one_task_needs_no_models_of_others(tmp_path: Path) -> None:
+    deploy(tmp_path, "brain_denoiser", "lesion_denoiser")
+    everything = Settings.model_validate({"triton": {"repository": tmp_path}})
+    assert serving_one(everything, "lesion").triton.tasks == "lesion"
+    assert serving_one(everything, "lesion").triton.repository == tmp_path
+    assert serving_one(everything, "oncology") is everything, "so that it is told what is served instead"
+    chosen = Settings.model_validate({"triton": {"repository": tmp_path, "tasks": "brain"}})
+    assert serving_one(chosen, "lesion") is chosen
+    apart = Settings.model_validate({"triton": {"url": "triton:8001"}})
+    assert serving_one(apart, "lesion") is apart
+    with pytest.raises(NotFoundError):
+        serving_one(everything, "liver")
 
 
 def test_what_is_not_deployed_hinders_nothing_and_what_is_away_does() -> None:
