@@ -1,33 +1,32 @@
-"""One export of each released task for all contract tests; where nothing is released, of untrained oncology."""
+"""The committed graphs of each released task beside the networks that they stand for, for all contract tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from entrust.contract import ONCOLOGY, TASKS, ModelCard, Task
-from export.graphs import ServedModel, served_models, to_onnx
+from entrust.contract import TASKS, ModelCard, Task
+from export.graphs import ServedModel, served_models
 from export.weights import load_networks, released_path
+from service.startup import REPOSITORY
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What the exporter makes of the weights."""
+class Released:
+    """A task's networks, and its files in the model repository."""
 
     task: Task
     card: ModelCard
-    released: bool
     models: Mapping[str, ServedModel]
     files: Mapping[str, bytes]
 
 
-RELEASED = [task for task in TASKS.values() if released_path(task).is_file()]
-
-
-@pytest.fixture(scope="session", params=RELEASED or [ONCOLOGY], ids=lambda task: task.name)
-def exported(request: pytest.FixtureRequest) -> Exported:
+@pytest.fixture(scope="session", params=TASKS.values(), ids=lambda task: task.name)
+def released(request: pytest.FixtureRequest) -> Released:
     task: Task = request.param
-    networks = load_networks(task, released_path(task) if task in RELEASED else None)
+    networks = load_networks(task, released_path(task))
     models = served_models(task, networks)
-    files = {part: to_onnx(model) for part, model in models.items()}
-    return Exported(task, networks.card, task in RELEASED, models, files)
+    files = {
+        part: (REPOSITORY / model.contract.name / "1" / "model.onnx").read_bytes() for part, model in models.items()
+    }
+    return Released(task, networks.card, models, files)
