@@ -134,8 +134,53 @@ def _best(known: Mapping[str, float], *, highest: bool) -> str:
     return (max if highest else min)(known, key=lambda line: known[line], default="")
 
 
+class Scored(Evidence):
+    """Scores of one or several domains, and the claims that are the same for both."""
+
+    @abstractmethod
+    def value(self, line: str, name: str) -> Estimate | None:
+        """Return a metric of a line on the test split."""
+
+    @abstractmethod
+    def compared(self, name: str, theirs: str, kind: str) -> Estimate | None:
+        """Return our metric minus, or over, a rival's, on the test split."""
+
+    def joint(self) -> Iterator[Claim]:
+        """Hypotheses as draws of the truth."""
+        for other, bar in ((ENSEMBLE, 0.75), (SSN, 1.0)):
+            found = self.compared("ged", other, "ratio")
+            yield self.claim("joint: GED over the rival's", found, f"≤ {bar:.2f}", le, bar, other)
+        for other in (SSN, NESTED, f"{ENTRUST}+nested"):
+            for name, title in (("joint_state", "joint-state error"), ("volume_crps_ml", "volume CRPS in ml")):
+                found = self.compared(name, other, "difference")
+                yield self.claim(f"joint: {title} minus the rival's", found, "< 0", lt, 0.0, other)
+        yield self.claim("joint: coherence", self.value(OURS, "coherence"), "≥ .90", ge, 0.9)
+        yield self.claim("joint: the truth's own coherence", self.value(ORACLE, "coherence"), FLOOR)
+        error = self.value(OURS, "mode_frequency_error")
+        yield self.claim("joint: mode frequency error", error, "≤ .10", le, 0.1)
+        yield self.claim(
+            "joint: the truth's own mode frequency error", self.value(ORACLE, "mode_frequency_error"), FLOOR
+        )
+
+    def where(self) -> Iterator[Claim]:
+        """Errors of voxels and of cases."""
+        found = self.compared("error_auroc", "ensemble+temperature", "difference")
+        yield self.claim("where: error AUROC minus the rival's", found, "≥ 0", ge, 0.0, "ensemble+temperature")
+        found = self.compared("aurc", ENSEMBLE, "difference")
+        yield self.claim("where: AURC minus the rival's", found, "≤ 0", le, 0.0, ENSEMBLE)
+
+    def intervals(self) -> Iterator[Claim]:
+        """Volumes."""
+        yield self.claim(
+            "intervals: coverage of 90 % volume intervals",
+            self.value(OURS, "covered"),
+            ".87 to .93",
+            lambda value, _: 0.87 <= value <= 0.93,
+        )
+
+
 @dataclass(frozen=True)
-class Judge(Evidence):
+class Judge(Scored):
     """Holds the claims of one domain against their bars.
 
     Attributes:
@@ -228,30 +273,6 @@ class Judge(Evidence):
             found = self.compared(name, other, "ratio", self.every)
             yield self.claim(f"calibration: {title} over the rival's, all splits", found, "≤ 1.00", le, 1.0, other)
 
-    def joint(self) -> Iterator[Claim]:
-        """Hypotheses as draws of the truth."""
-        for other, bar in ((ENSEMBLE, 0.75), (SSN, 1.0)):
-            found = self.compared("ged", other, "ratio")
-            yield self.claim("joint: GED over the rival's", found, f"≤ {bar:.2f}", le, bar, other)
-        for other in (SSN, NESTED, f"{ENTRUST}+nested"):
-            for name, title in (("joint_state", "joint-state error"), ("volume_crps_ml", "volume CRPS in ml")):
-                found = self.compared(name, other, "difference")
-                yield self.claim(f"joint: {title} minus the rival's", found, "< 0", lt, 0.0, other)
-        yield self.claim("joint: coherence", self.value(OURS, "coherence"), "≥ .90", ge, 0.9)
-        yield self.claim("joint: the truth's own coherence", self.value(ORACLE, "coherence"), FLOOR)
-        error = self.value(OURS, "mode_frequency_error")
-        yield self.claim("joint: mode frequency error", error, "≤ .10", le, 0.1)
-        yield self.claim(
-            "joint: the truth's own mode frequency error", self.value(ORACLE, "mode_frequency_error"), FLOOR
-        )
-
-    def where(self) -> Iterator[Claim]:
-        """Errors of voxels and of cases."""
-        found = self.compared("error_auroc", "ensemble+temperature", "difference")
-        yield self.claim("where: error AUROC minus the rival's", found, "≥ 0", ge, 0.0, "ensemble+temperature")
-        found = self.compared("aurc", ENSEMBLE, "difference")
-        yield self.claim("where: AURC minus the rival's", found, "≤ 0", le, 0.0, ENSEMBLE)
-
     def why(self) -> Iterator[Claim]:
         """Conflicts."""
         entropy = f"{ENTRUST}+entropy"
@@ -266,18 +287,9 @@ class Judge(Evidence):
             "why: AUPR of G on the unseen type and pair", unseen, f"≥ .8 of the seen: {least:.3f}", ge, least
         )
 
-    def intervals(self) -> Iterator[Claim]:
-        """Volumes."""
-        yield self.claim(
-            "intervals: coverage of 90 % volume intervals",
-            self.value(OURS, "covered"),
-            ".87 to .93",
-            lambda value, _: 0.87 <= value <= 0.93,
-        )
-
 
 @dataclass(frozen=True)
-class Overall(Evidence):
+class Overall(Scored):
     """Holds the claims about the mean of all domains that were scored with the same seeds.
 
     Attributes:
@@ -300,6 +312,11 @@ class Overall(Evidence):
         if not all(by_domain):
             return []
         return [metrics.mean_of_groups([s for (s,) in seed]) for seed in zip(*by_domain, strict=True)]
+
+    def value(self, line: str, name: str) -> Estimate | None:
+        """Return the mean of a metric of a line."""
+        found = self.mean(name, line)
+        return estimate(found) if found else None
 
     def compared(self, name: str, theirs: str, kind: str, *, shifts: bool = False, ours: str = OURS) -> Estimate | None:
         """Return our mean minus, or over, a rival's."""
@@ -341,7 +358,8 @@ def claims(scores: Scores, machine: str) -> list[Claim]:
     rows: list[Claim] = []
     if len(judges) > 1:
         overall = Overall(judges, machine)
-        rows += [*overall.accuracy(), *overall.calibration()]
+        for part in (overall.accuracy, overall.calibration, overall.joint, overall.where, overall.intervals):
+            rows += part()
     for judge in judges:
         for part in (judge.accuracy, judge.calibration, judge.joint, judge.where, judge.why, judge.intervals):
             rows += part()

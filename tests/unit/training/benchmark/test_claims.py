@@ -70,6 +70,19 @@ def test_domains_count_alike() -> None:
         ]
 
 
+def test_intervals_hold_in_the_mean_of_domains_and_in_each() -> None:
+    kept = {name: domain(0.84, 0.1, 0.1) for name in ("lesion", "brain")}
+    for name, held in (("lesion", 24), ("brain", 30)):
+        kept[name]["test"][0]["entrust+head"].numbers["covered"] = np.arange(NUM) < held
+    rows = claims(kept, "a machine")
+    coverage = {task: found(rows, task, "coverage")[0] for task in ("all", "lesion", "brain")}
+    assert {task: row.value for task, row in coverage.items()} == {"all": 0.9, "lesion": 0.8, "brain": 1.0}
+    assert {task: row.met for task, row in coverage.items()} == {"all": True, "lesion": False, "brain": False}
+    assert coverage["all"].low < 0.9 < coverage["all"].high
+    (unmeasured,) = found(rows, "all", "joint: coherence")
+    assert unmeasured.met is None
+
+
 def test_the_least_that_can_be_reached_stands_beside_the_bar() -> None:
     splits = domain(0.84, 0.1, 0.1)
     assert not found(claims({"lesion": splits}, "a machine"), "lesion", "of the truth itself over")  # it has no error
