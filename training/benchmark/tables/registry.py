@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from training.benchmark.claims import Claim
-from training.benchmark.tables import ablations, cost, decisions, hypotheses, missing, probes, steps
+from training.benchmark.tables import ablations, cost, decisions, hypotheses, missing, probes, served, steps
 from training.benchmark.tables.bench import Bench
 from training.benchmark.tables.kept import Kept, Numbers, Together, load, save
 from training.datasets.phantoms.world.case import DOMAINS
@@ -86,6 +86,10 @@ def read(folder: Path) -> tuple[list[Claim], list[tuple[str, list[str], list[Cla
         if costs.exists():
             told.append(cost.tell(cost.load(costs)))
             rows += cost.claims(cost.load(costs))
+        memory = served.path_of(folder, domain)
+        if memory.exists():
+            told.append(served.load(memory).tell())
+            rows += served.load(memory).claims()
         if told:
             found.append((domain, told, rows))
     shared: list[Claim] = []

@@ -12,7 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from entrust.networks.segdiff import Denoiser, SegDiffConfig
 from training.benchmark import plan
 from training.benchmark.report import BEGIN, END, write_report
-from training.benchmark.tables import ablations, cost, decisions, hypotheses, missing, probes, registry, steps
+from training.benchmark.tables import ablations, cost, decisions, hypotheses, missing, probes, registry, served, steps
 from training.benchmark.tables.bench import Bench
 from training.benchmark.tables.kept import Kept, Together, gather, load, save
 from training.benchmark.tables.ways import WAYS, Apart
@@ -228,6 +228,24 @@ def test_one_hypothesis_at_a_time_gives_the_same_answer() -> None:
     t = torch.tensor([[1.0], [0.4]])
     with torch.inference_mode():
         torch.testing.assert_close(Apart(denoiser)(x, clean, t, conditioning), denoiser(x, clean, t, conditioning))
+
+
+def test_served_memory_is_held_against_as_many_slices(tmp_path: Path) -> None:
+    held = [
+        served.Held("entrust", "one at a time", 1, [6.0], [14.0, 15.0, 13.0]),
+        served.Held("entrust", "one at a time", 8, [6.0], [85.0]),
+        served.Held("ensemble", "its members", 8, [17.0], [100.0]),
+        served.Held("ensemble", "its members", 1, [17.0], [30.0, 28.0, 40.0]),
+    ]
+    path = served.path_of(tmp_path, "lesion")
+    served.save(path, served.ServedMemory("lesion", "a machine", held))
+    memory = served.load(path)
+    alone, eight = memory.claims()
+    assert (alone.value, alone.low, alone.high, alone.met) == (0.4667, 0.325, 0.5357, True)
+    assert (eight.value, eight.met, eight.machine) == (0.85, False, "a machine")
+    shared, ((domain, (told,), rows),) = registry.read(tmp_path)
+    assert (shared, domain, rows) == ([], "lesion", [alone, eight])
+    assert "| entrust | one at a time | 1 | 6 | 14 | 0.47 |" in told
 
 
 def test_everything_is_told_and_the_cost_beside_it(science: Path, kept: Callable[[str], Kept]) -> None:
