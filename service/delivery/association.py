@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
 from entrust.errors import DeliveryFailedError, DeliveryRefusedError
-from service.associations import send_at_once
+from service.associations import Parked, send_at_once
 from service.delivery.targets import MAX_PDU_BYTES, DimseTarget
 
 _PERMANENT = 0x01
@@ -41,6 +41,7 @@ def associated(
     *,
     handlers: Handlers = (),
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    listening: bool = False,
 ) -> Iterator[Association]:
     """Hold an association with a target, within the block.
 
@@ -49,6 +50,7 @@ def associated(
         contexts: What is going to be spoken.
         handlers: Of pynetdicom's events.
         roles: What we want to be for a class other than its user.
+        listening: Whether the target makes requests of its own, beside answering ours.
 
     Raises:
         DeliveryFailedError: The target cannot be reached, or wants none now.
@@ -62,6 +64,8 @@ def associated(
     connections: list[Any] = []
 
     def on_open(event: evt.Event) -> None:
+        if not listening:
+            event.assoc._reactor_checkpoint = Parked(event.assoc)
         connection: Any = event.assoc.dul.socket.socket  # type: ignore[union-attr]
         send_at_once(connection)
         connections.append(connection)

@@ -89,6 +89,7 @@ class CommitmentConfirmer:
                 self._target,
                 [(StorageCommitmentPushModel, _PLAIN)],
                 handlers=[(evt.EVT_N_EVENT_REPORT, on_report), (evt.EVT_DIMSE_SENT, on_sent)],
+                listening=True,
             ) as association:
                 if not association.accepted_contexts:
                     raise self._refusal("commits itself to nothing")

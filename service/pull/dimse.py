@@ -43,6 +43,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from entrust.errors import OverloadedError, SourceUnavailableError
+from service.associations import Parked
 from service.pull.keeping import Keeper
 from service.pull.wanted import Found, Reason, Wanted, is_uid
 
@@ -280,7 +281,7 @@ class DimseSource:
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = peer.timeout_seconds
 
         def opened(event: evt.Event) -> None:
-            event.assoc._reactor_checkpoint = _Parked(event.assoc)
+            event.assoc._reactor_checkpoint = Parked(event.assoc)
             connection: Any = event.assoc.dul.socket
             connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else 20 times slower
             connections.append(connection.socket)
@@ -306,25 +307,6 @@ class DimseSource:
                 association.join(peer.timeout_seconds)
             for connection in connections:  # pynetdicom leaves one open that the peer has closed
                 connection.close()
-
-
-class _Parked(threading.Event):
-    """Where an association's own thread waits while requests are made; it stays there until the association ends.
-
-    pynetdicom lets that thread run between requests, and asks it to pause before the next one. When the two meet at the
-    wrong moment, the thread takes the first answer off the queue and drops it: of a search, one result is missing, and
-    nobody is told. A requester that is served by nobody needs that thread for the end alone.
-    """
-
-    def __init__(self, association: Association) -> None:
-        super().__init__()
-        self._association = association
-
-    def set(self) -> None:
-        """Let the thread go on, where the association is ending."""
-        ending = self._association
-        if not ending.is_established or ending._sent_abort or ending.acse.is_aborted():
-            super().set()
 
 
 class _Intake:
