@@ -86,10 +86,11 @@ def read(folder: Path) -> tuple[list[Claim], list[tuple[str, list[str], list[Cla
         if costs.exists():
             told.append(cost.tell(cost.load(costs)))
             rows += cost.claims(cost.load(costs))
-        memory = served.path_of(folder, domain)
-        if memory.exists():
-            told.append(served.load(memory).tell())
-            rows += served.load(memory).claims()
+        path = served.path_of(folder, domain)
+        if path.exists():
+            memory = served.load(path)
+            told.append(memory.tell())
+            rows += memory.claims()
         if told:
             found.append((domain, told, rows))
     shared: list[Claim] = []

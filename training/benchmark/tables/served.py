@@ -7,10 +7,9 @@ from operator import le
 from pathlib import Path
 from statistics import median
 
-from entrust.metrics import Estimate
 from training.benchmark.claims import Claim, Evidence
 from training.benchmark.plan import ENTRUST
-from training.benchmark.tables.cost import BAR
+from training.benchmark.tables.cost import BAR, over
 from training.benchmark.tables.ways import ENSEMBLE
 
 SERVED = "served"
@@ -64,13 +63,11 @@ class ServedMemory(Evidence):
         return next(held for held in self.held if held.method == ENSEMBLE and held.slices == slices)
 
     def claims(self) -> Iterator[Claim]:
-        """Half the ensemble's memory with the same slices in a call; the interval is the range over the processes."""
+        """Half the ensemble's memory with the same slices in a call."""
         for ours in self.held:
             if ours.method == ENTRUST:
                 theirs = self.rival(ours.slices)
-                least = min(ours.peaks_mib) / max(theirs.peaks_mib)
-                most = max(ours.peaks_mib) / min(theirs.peaks_mib)
-                found = Estimate(ours.peak_mib / theirs.peak_mib, least, most, p_value=1.0, seed_spread=None)
+                found = over(ours.peaks_mib, theirs.peaks_mib)
                 claim = f"cost: peak memory of the served models, {ours.asked}, over the rival's"
                 against = f"{ENSEMBLE}, slices in a call: {theirs.slices}"
                 yield self.claim(claim, found, f"≤ {BAR:.2f}", le, BAR, against)
