@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-ohif e2e-pacs sbom chart rules-schema proto \
+.PHONY: help demo test test-tools test-rpc validate-dicom check check-proto check-deploy check-alerts check-containers e2e-containers e2e-ohif e2e-pacs sbom chart rules-schema proto \
 	release-proto serve load load-quick kill-studies train bench-science bench-science-quick training-pack train-gpu export reference dashboards dashboard-image trace lock triton clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -30,9 +30,11 @@ help:  ## list the targets
 demo: $(VENV)/.gateway triton  ## segment a simulated study over HTTP; STUDY=path for one of yours, SEED=n, OUT=folder
 	$(BIN)/python -m demo --out $(OUT) $(if $(STUDY),--study "$(STUDY)") $(if $(SEED),--seed $(SEED))
 
-test: $(VENV)/.development triton  ## run every test, with a real Triton (PYTEST_ARGS to choose)
-	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(ORTHANC) $(PROMETHEUS)
+test: $(VENV)/.development triton test-tools  ## run every test, with a real Triton (PYTEST_ARGS to choose)
 	$(if $(PYTEST_ARGS),$(BIN)/python -m pytest $(PYTEST_ARGS),deploy/scripts/test-parts)
+
+test-tools:  ## install the programs that are not Python's and that tests run, where this is allowed
+	@deploy/scripts/install-system-tools dicom3tools:dciodvfy dcmtk:dcmdump $(ORTHANC) $(PROMETHEUS)
 
 validate-dicom: $(VENV)/.development  ## show the results of twenty studies to programs that are not ours
 	@deploy/scripts/install-system-tools dicom3tools:dciodvfy default-jre-headless:java libpixelmed-java: plastimatch:plastimatch
