@@ -21,6 +21,8 @@ from service.study import Registration
 SPACING_MM = 4.0
 """What is compared has voxels of this size: fine enough for a tenth of a voxel, coarse enough for a second's work."""
 BINS, SAMPLES, SEED = 32, 0.5, 1
+MOST_SAMPLES = 250_000
+"""Of one comparison: a whole body has some ten times the voxels of a limb, and needs no more of them."""
 STARTS_MM = ((0.0, 0.0, 0.0), (8.0, -6.0, 10.0), (-8.0, 6.0, -10.0))
 """Where the searches begin, beside the place where the bodies' centres meet."""
 STARTS_DEGREES = (0.0, 3.0, -3.0)
@@ -159,7 +161,7 @@ def _search(
     method.SetNumberOfWorkUnits(1)  # sums in one order: the same bits on every machine
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentage(SAMPLES, SEED)
+    method.SetMetricSamplingPercentage(min(SAMPLES, MOST_SAMPLES / fixed.array.size), SEED)
     near = sitk.GetImageFromArray(fixed_body.astype(np.uint8))
     image = to_sitk(fixed)
     near.CopyInformation(image)
